@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import IO
 
 from tests.constants import FOLDERS_WITH_SERVERS
 from tests.results import left_out_line
+from tests.stores import may_need_postgresql
 
 CORES = os.cpu_count() or 1
 # One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL. Each one
@@ -39,18 +39,12 @@ def parallel(processes: int) -> list[str]:
 
 
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
-# What a file has, or the conftest.py beside it, if `tests/stores.py` assigns some of its tests to PostgreSQL.
-ON_POSTGRESQL = re.compile(r"transaction=|transactional_db|mark\.(postgresql|alone)")
 
 
 def files_on_postgresql() -> list[str]:
     """Return the files whose tests run on PostgreSQL, because collecting the others would take each process seconds."""
     files = [file for file in sorted(Path("tests").rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
-    return [str(file) for file in files if _mentions(file) or _mentions(file.with_name("conftest.py"))]
-
-
-def _mentions(file: Path) -> bool:
-    return file.exists() and ON_POSTGRESQL.search(file.read_text()) is not None
+    return [str(file) for file in files if may_need_postgresql(file)]
 
 
 PARTS = {

@@ -1,9 +1,11 @@
 """Which tests `./dev test` runs on which of the two databases.
 
-All tests that use the database of the test process run on SQLite. PostgreSQL also runs those that commit or write at
-the same time, and those marked `postgresql`: they are about SQL that differs between the two, such as triggers, locks,
-indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite, and those marked
-`on_sqlite` not on PostgreSQL: these commit only because other threads or processes read their rows.
+Tests that use the database of the test process run on SQLite, except those that commit: they are about transactions
+beside each other, and run on PostgreSQL. On SQLite, one transaction that writes runs at a time
+(`tests/core/test_sqlite_turns.py`). Those marked `postgresql` run on both: they are about SQL that differs between the
+two, such as triggers, indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite, and
+those marked `on_sqlite` not on PostgreSQL: these are about SQLite, or commit only because other threads or processes
+read their rows.
 
 Tests under `tests/live/` with a `live_store` can run on both. They run on PostgreSQL, and those in `LIVE_ON_BOTH` on
 SQLite, too: they are about what survives a kill, who waits for whom, and what two processes may do only once.
@@ -11,11 +13,16 @@ SQLite, too: they are about what survives a kill, who waits for whom, and what t
 A case that is left to the other database is marked `elsewhere`; `./dev soak` runs all of them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 STORES = ("sqlite", "postgresql")
+# What a file has, or the conftest.py beside it, if some of its tests run on PostgreSQL.
+MENTIONED = re.compile(r"transaction=|transactional_db|mark\.(postgresql|alone)")
 CHOSEN = "live_store"
 LIVE_ON_BOTH = ("durability", "evidence_under_faults", "revocation", "sequencer")
 LIVE_ON_BOTH += ("direct_races", "reservations", "single_use")
@@ -43,18 +50,32 @@ def _test_of(item: pytest.Item) -> str:
 
 
 def _runs_on(store: str, item: pytest.Item) -> bool:
-    if store == "postgresql":
-        return _needs_postgresql(item)
-    marker = item.get_closest_marker("postgresql")
-    return marker is None or not marker.kwargs.get("only")
-
-
-def _needs_postgresql(item: pytest.Item) -> bool:
     if _has(item, "on_sqlite"):
-        return False
+        return store == "sqlite"
+    marker = item.get_closest_marker("postgresql")
+    if marker is None and not _has(item, "alone"):
+        return (store == "postgresql") == _commits(item)
+    return store == "postgresql" or marker is None or not marker.kwargs.get("only")
+
+
+def _commits(item: pytest.Item) -> bool:
     database = item.get_closest_marker("django_db")
     commits = database is not None and database.kwargs.get("transaction", False)
-    return commits or "transactional_db" in getattr(item, "fixturenames", ()) or _has(item, "postgresql", "alone")
+    if not commits and "transactional_db" not in getattr(item, "fixturenames", ()):
+        return False
+    if not may_need_postgresql(item.path):
+        raise pytest.UsageError(f"`./dev test` does not look here for tests that commit: {item.path}")
+    return True
+
+
+def may_need_postgresql(file: Path) -> bool:
+    """Return whether tests of the file can run on PostgreSQL: `./dev test` collects no other files there."""
+    return any(_mentions_postgresql(each) for each in (file, file.with_name("conftest.py")))
+
+
+@cache
+def _mentions_postgresql(file: Path) -> bool:
+    return file.exists() and MENTIONED.search(file.read_text()) is not None
 
 
 def _has(item: pytest.Item, *markers: str) -> bool:

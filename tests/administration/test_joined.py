@@ -33,8 +33,6 @@ from tests.audit.journals import write_drafts
 from tests.shared import cases
 from tests.world import allow, as_owner, ask, make_agent, make_user
 
-pytestmark = pytest.mark.postgresql
-
 NAMES = ["organization", "agent", "person"]
 
 
@@ -101,6 +99,7 @@ def test_no_role_needs_many_queries(role: str | None, site: Client, world: World
         assert len(queries) <= MAX_QUERIES, path
 
 
+@pytest.mark.postgresql
 def test_an_organizations_consents_are_read_by_indexes_of_its_own(site: Client, world: World, store: str) -> None:
     """SQLite would take an index of the states if there were none of both, and read the consents of all others, too."""
     if store != "sqlite":
@@ -115,6 +114,7 @@ def test_an_organizations_consents_are_read_by_indexes_of_its_own(site: Client, 
     assert "INDEX consent_newest_of_org_idx (organization_id=?)" in str(steps)
 
 
+@pytest.mark.postgresql
 @cases("name", NAMES)
 def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, world: World) -> None:
     allow(ask(world.agent), make_user("bea@example.com"))

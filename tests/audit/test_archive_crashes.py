@@ -19,7 +19,7 @@ from core import locks
 from core.locks import Busy
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 MAX_POINTS = 2000
 
 
@@ -133,6 +133,7 @@ def test_an_empty_log_has_no_month_to_archive() -> None:
         archive_month(JANUARY)
 
 
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_one_process_archives_at_a_time(store: str) -> None:
     if store == "sqlite":

@@ -117,6 +117,7 @@ def test_it_rests_longer_after_a_large_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert longer < sequencer_loop.TAKEOVER_SECONDS / 2
 
 
+@pytest.mark.on_sqlite
 def test_its_commits_do_not_wait_for_the_disk_on_sqlite(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if store != "sqlite":
         pytest.skip("about SQLite")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 USERS = 600
 
 
+@pytest.mark.postgresql
 def test_deleted_and_changed_rows_leave_no_bytes_in_the_files() -> None:
     """Rows of different lengths in many pages move when their neighbors change, and leave copies if unlucky."""
     expires = clock.now() + timedelta(days=1)
@@ -36,6 +37,7 @@ def test_deleted_and_changed_rows_leave_no_bytes_in_the_files() -> None:
     assert b"gone-" not in dump
 
 
+@pytest.mark.on_sqlite
 def test_the_log_is_not_emptied_in_a_transaction_or_before_a_slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("of SQLite only")

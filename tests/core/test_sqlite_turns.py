@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, transaction
 from core.locks import revocation, sequencing, sqlite_writer, write_transaction
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_sqlite]
 
 
 @pytest.fixture(autouse=True)

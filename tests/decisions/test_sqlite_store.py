@@ -23,7 +23,7 @@ from server.front.bounds import THREADS
 from tests.decisions.drivers import EventLoop, allowed, asking, limit, questions, written_rows
 from tests.world import Grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_sqlite]
 
 
 @pytest.fixture(autouse=True)

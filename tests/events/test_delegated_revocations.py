@@ -47,7 +47,7 @@ from tokens.delegations import end_delegation
 from tokens.families import end_family
 from tokens.models import Delegation, TokenFamily
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 HOURS = timedelta(hours=3)
 
@@ -206,6 +206,7 @@ def test_what_ends_a_chain_leaves_other_work_of_its_agents_alone(chain: Chain, n
     assert (chain.reason(chain.own, chain.server), refusal(chain.server, chain.own)) == (None, None)
 
 
+@pytest.mark.postgresql
 @cases("name", ["the last delegation", "tokens above", "an agent between", "the user"])
 def test_the_default_audience_of_a_chain_is_for_services_of_the_first_organization(chain: Chain, name: str) -> None:
     TokenFamily.objects.update(resource=[settings.API_URL], resource_owners={})

@@ -66,7 +66,7 @@ from agentgate_oauth._decode import reader
 from agentgate_oauth.service.ended import Ended
 from agentgate_oauth.service.revocations import Answer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 NAMED, OTHER = "https://books.example", "https://music.example"
 SCOPES = ("email:read", "email:send")
@@ -445,6 +445,7 @@ def test_a_log_that_was_restored_is_read_from_its_beginning(scene: Scene) -> Non
     assert answer(scene.server, size + 1000).next == size
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("segment", [postings.SEGMENT, 8])
 def test_long_answers_come_in_parts_and_none_is_missing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, segment: int
@@ -473,6 +474,7 @@ def test_long_answers_come_in_parts_and_none_is_missing(
     assert parts > 2
 
 
+@pytest.mark.postgresql
 def test_an_answer_needs_few_queries(scene: Scene, django_assert_max_num_queries: Any) -> None:
     sequence()
     after = answer(scene.server).next

@@ -16,7 +16,7 @@ from tests.world import let_delegate
 from tokens.keys import current_key
 
 # In a transaction of its own, as in production: otherwise savepoints are counted, and no key is remembered.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 
 SERVICE = "https://mail.example.com/"
 # A row of the journal.
