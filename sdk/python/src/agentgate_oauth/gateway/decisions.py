@@ -147,7 +147,8 @@ class Decisions:
         if change := self.state.pins.change_of(entry):
             text = (
                 f"{entry.exposed} is blocked, because its definition is {change.what} since it was accepted. "
-                f"The operator of the gateway sees the change with: agentgate gateway accept {entry.name}"
+                "List again. If it is still blocked, the operator of the gateway sees the change "
+                f"with: agentgate gateway accept {entry.name}"
             )
             raise Denied("definition_changed", text)
 

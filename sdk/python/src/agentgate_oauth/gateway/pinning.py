@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmcp.utilities.json_schema import is_object_schema
 
-from .lock import Change, Definitions, Lock, changes
+from .lock import Change, Definitions, Lock, changes, digest
 
 if TYPE_CHECKING:
     from .catalogue import Entry
@@ -44,7 +44,13 @@ class Pins:
             self.compare(upstream, now)
 
     def change_of(self, entry: Entry) -> Change | None:
-        """Return how the definition of an entry differs from the pinned one, None if it does not."""
+        """Return how the definition of an entry differs from the pinned one, None if it does not.
+
+        A call whose entry was pinned when it began may find another one pinned when it has been decided.
+        """
+        pinned = self._lock.get(entry.upstream, Definitions()).of(entry.kind).get(entry.name)
+        if pinned is not entry.definition and (pinned is None or digest(pinned) != entry.digest):
+            return Change(entry.kind, entry.name, entry.definition, pinned)
         return self._changed.get(entry.upstream, {}).get((entry.kind, entry.name))
 
     def blocked(self) -> int:
