@@ -38,9 +38,9 @@ async def count(to: int, ctx: Context) -> int:
 
 
 @mcp.tool
-def big(bytes: int) -> str:
+def big(size: int) -> str:
     """Return this much text."""
-    return "x" * bytes
+    return "x" * size
 
 
 @mcp.tool

@@ -1,0 +1,171 @@
+"""What is not decided is not offered: every other way to a tool, a resource or a prompt is closed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastmcp.exceptions import ToolError
+from gateways import FakeGate, Notes, Served
+from mcp.shared.exceptions import MCPError
+
+from agentgate_oauth.gateway import lock
+from agentgate_oauth.gateway.files import Files
+
+MODERN = {
+    "Content-Type": "application/json",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Accept": "application/json, text/event-stream",
+}
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+async def post(served: Served, body: Any, token: str = "ada.agent", **headers: str) -> httpx.Response:
+    """Send one message of the modern protocol."""
+    named = {**MODERN, "Authorization": f"Bearer {token}", **headers}
+    async with httpx.AsyncClient() as http:
+        return await http.post(f"{served.url}/mcp", content=json.dumps(body), headers=named)
+
+
+def message(method: str, **params: Any) -> dict[str, Any]:
+    meta = {**META, **params.pop("meta", {})}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+
+
+@pytest.mark.parametrize(
+    "name", ["secret_tool", "__0123456789ab_read_note", "notes_read_note", "", "x" * 10_000]
+)
+async def test_a_tool_without_a_line_is_unknown(
+    gate: FakeGate, notes: Notes, served: Served, name: str
+) -> None:
+    async with served.client() as client:
+        with pytest.raises(ToolError, match="Unknown tool"):
+            await client.call_tool(name, {})
+    assert (gate.verified, notes.called) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "notes://hidden",
+        "notes://note/a/b",
+        "notes://note/..%2Fhidden",
+        "notes://note/%252e%252e",
+        "notes://note/a%5Cb",
+        "notes://index/",
+        "ui://prefab/tool/0123456789ab/renderer.html",
+    ],
+)
+async def test_a_resource_without_a_line_is_not_read(
+    gate: FakeGate, notes: Notes, served: Served, uri: str
+) -> None:
+    async with served.client() as client:
+        with pytest.raises(MCPError):
+            await client.read_resource(uri)
+    assert (gate.verified, notes.called) == ([], [])
+
+
+async def test_a_read_of_a_template_is_decided_by_its_uri(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    async with served.client() as client:
+        (read,) = await client.read_resource("notes://note/caf%C3%A9")
+    (asked,) = gate.verified
+    assert asked["context"]["target"] == asked["resource"] == "notes://note/caf%C3%A9"
+    assert notes.called == [("note", "café")]
+    assert read.text == "note café"
+
+
+async def test_a_prompt_is_decided(gate: FakeGate, served: Served) -> None:
+    gate.denies.add("notes:read")
+    async with served.client() as client:
+        with pytest.raises(MCPError, match="policy_denied"):
+            await client.get_prompt("summarize", {"name": "a"})
+    assert [asked["resource"] for asked in gate.verified] == ["summarize"]
+
+
+@pytest.mark.parametrize(
+    "method, params",
+    [
+        (
+            "completion/complete",
+            {
+                "ref": {"type": "ref/prompt", "name": "summarize"},
+                "argument": {"name": "name", "value": ""},
+            },
+        ),
+        ("resources/subscribe", {"uri": "notes://index"}),
+        ("subscriptions/listen", {"notifications": {}}),
+        ("tasks/get", {"taskId": "1"}),
+        ("tasks/list", {}),
+        ("skills/list", {}),
+        ("sampling/createMessage", {"messages": [], "maxTokens": 1}),
+    ],
+)
+async def test_methods_that_are_not_decided_are_not_offered(
+    gate: FakeGate, notes: Notes, served: Served, method: str, params: dict[str, Any]
+) -> None:
+    answer = await post(served, message(method, **params), **{"Mcp-Method": method})
+    assert answer.json()["error"]["code"] in (-32601, -32602, -32020, -32021), answer.text
+    assert (gate.verified, notes.called) == ([], [])
+
+
+async def test_a_call_as_a_task_is_decided_like_any_other(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    gate.denies.add("notes:write")
+    arguments = {"name": "a", "text": "b"}
+    call = message("tools/call", name="write_note", arguments=arguments, task={"ttl": 1000})
+    headers = {"Mcp-Method": "tools/call", "Mcp-Name": "write_note"}
+    answer = (await post(served, call, **headers)).json()
+    assert answer["result"]["isError"] is True
+    assert (len(gate.verified), notes.called) == (1, [])
+
+
+async def test_a_version_reaches_no_other_tool(gate: FakeGate, notes: Notes, served: Served) -> None:
+    gate.denies.add("notes:read")
+    meta = {"fastmcp": {"version": "9"}}
+    call = message("tools/call", name="read_note", arguments={"name": "a"}, meta=meta)
+    answer = await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
+    assert answer.json()["result"]["isError"] is True
+    assert notes.called == []
+
+
+async def test_a_batch_is_refused(gate: FakeGate, notes: Notes, served: Served) -> None:
+    call = message("tools/call", name="read_note", arguments={"name": "a"})
+    for headers in (MODERN, {**MODERN, "MCP-Protocol-Version": "2025-03-26"}):
+        answer = await post(served, [call, call], **headers)
+        assert answer.status_code == 400, answer.text
+    assert (gate.verified, notes.called) == ([], [])
+
+
+async def test_only_what_the_pinned_schema_names_is_forwarded(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    async with served.client() as client:
+        with pytest.raises(ToolError, match="no argument 'more'"):
+            await client.call_tool("read_note", {"name": "a", "more": 1})
+    lone = message("tools/call", name="read_note", arguments={"name": "a\ud800"})
+    answer = await post(served, lone, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
+    assert "no canonical JSON" in answer.text
+    assert (gate.verified, notes.called) == ([], [])
+
+
+async def test_a_line_without_a_pinned_definition_exposes_nothing(
+    files: Files, gate: FakeGate, notes: Notes
+) -> None:
+    from gateways import gateway
+
+    pinned = lock.load(files.lock)["notes"]
+    lock.save(files.lock, {"notes": pinned.with_one("tools", "read_note", None)})
+    async with gateway(files, gate) as served, served.client() as client:
+        assert "read_note" not in {tool.name for tool in await client.list_tools()}
+        with pytest.raises(ToolError, match="Unknown tool"):
+            await client.call_tool("read_note", {"name": "a"})
+    assert (gate.verified, notes.called) == ([], [])
