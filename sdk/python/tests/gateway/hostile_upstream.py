@@ -51,6 +51,10 @@ def endless_progress(number):
     flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
 
 
+def endless_invalid_notifications(number):
+    flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "hidden"}}))
+
+
 def endless_lists(number):
     flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
 

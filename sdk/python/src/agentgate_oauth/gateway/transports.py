@@ -456,6 +456,24 @@ class _Sent(_Wrapped):
             self._transport.answered(item.message.id)
 
 
+def bound_library_logs() -> None:
+    """Let mcp log few of an upstream's mistakes, and not what the upstream said."""
+    for name in "client", "mcp.client.streamable_http", "mcp.shared.jsonrpc_dispatcher":
+        library = logging.getLogger(name)
+        if not any(isinstance(one, _FewRecords) for one in library.filters):
+            library.addFilter(_FewRecords())
+
+
+class _FewRecords(logging.Filter):
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace = _Pace(1, 20)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return record.levelno < logging.INFO or self._pace.has(1)
+
+
 class _TooLong(Exception):
     """A line has more than `message_bytes`."""
 

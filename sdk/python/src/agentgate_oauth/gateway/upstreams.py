@@ -52,6 +52,7 @@ from .transports import (
     HttpTransport,
     StdioTransport,
     UpstreamTransport,
+    bound_library_logs,
     current_call,
 )
 
@@ -125,6 +126,7 @@ class Upstreams:
         compare: Callable[[str, Definitions], None] | None = None,
         compare_seconds: float = 60,
     ) -> None:
+        bound_library_logs()
         self.limits = limits
         self._factories = {name: _factory(name, one, limits) for name, one in upstreams.items()}
         self._compare = compare
