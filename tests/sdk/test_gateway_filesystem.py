@@ -1,0 +1,179 @@
+"""server-filesystem from npm behind the gateway: it reads, asks before it writes, and a policy bounds all its paths."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agentgate_oauth import AgentGateAdmin
+from agentgate_oauth.gateway import config, lock
+from agentgate_oauth.gateway.files import Credential, Files, save_credential
+from agentgate_oauth.gateway.upstreams import read_definitions
+from fastmcp import Client
+from fastmcp.exceptions import ToolError
+
+from tests.live.gate import Gate, Person, expect
+from tests.live.oauth import node
+from tests.sdk.conftest import SDK
+from tests.servers import free_port
+
+SERVER = "@modelcontextprotocol/server-filesystem/dist/index.js"
+MAIN = "from agentgate_oauth.cli import main; main()"
+READ, WRITE = "files:read", "files:write"
+PATHS = {"move_file": ("source", "destination"), "read_multiple_files": ("paths",), "list_allowed_directories": ()}
+WRITING = ("write_file", "edit_file", "create_directory", "move_file")
+# What each tool needs besides its paths.
+MORE: Mapping[str, dict[str, Any]] = {
+    "write_file": {"content": "x"},
+    "edit_file": {"edits": [{"oldText": "a", "newText": "b"}]},
+    "search_files": {"pattern": "*"},
+}
+
+
+class Notes:
+    """The gateway before a folder of notes, as a process. `seen` are the calls that reached the upstream."""
+
+    def __init__(self, folder: Path, gate: Gate) -> None:
+        self.folder, self.root = folder, folder / "notes"
+        for name in ("public/a.md", "secret/b.md", "publicity/c.md", "../notes2/d.md"):
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"text of {path.name}")
+        (self.root / "public" / "link.md").symlink_to(folder / "notes2" / "d.md")
+        self.gate, self.developer, self.port = gate, gate.developer(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.log = folder / "seen"
+        self.log.touch()
+        self.files = Files(folder / "gateway.yaml")
+
+    def prepare(self, admin: AgentGateAdmin) -> None:
+        server = admin.create_resource_server(name="Notes", identifier=self.url, scopes=[READ, WRITE])
+        save_credential(self.files.credential, Credential(server.id, server.secret))
+        upstream = {"command": self.command(), "root": str(self.root), "tools": {}}
+        definitions = asyncio.run(read_definitions("files", config.Upstream(**upstream), config.Limits()))
+        lock.save(self.files.lock, {"files": definitions})
+        upstream["tools"] = {name: self.line(name) for name in definitions.tools}
+        about = {"version": 1, "gate": self.gate.url, "name": "Notes", "identifier": self.url}
+        written = {**about, "upstreams": {"files": upstream}, "limits": {"approval_seconds": 10}}
+        self.files.config.write_text(json.dumps(written))
+        self.log.write_text("")
+
+    def command(self) -> list[str]:
+        """Return the upstream's command, which also writes what the gateway sends into the log."""
+        modules = node.FOLDER / "node_modules"
+        program = [str(modules / node.node_package() / "bin" / "node"), str(modules / SERVER), str(self.root)]
+        return ["sh", "-c", 'log=$1; shift; tee -a "$log" | "$@"', "sh", str(self.log), *program]
+
+    @staticmethod
+    def line(name: str) -> dict[str, Any]:
+        paths = list(PATHS.get(name, ("path",)))
+        context = {"target": {"arguments": paths, "as": "path"}} if paths else {}
+        scope = {"scope": WRITE, "risk": "high", "asks": True} if name in WRITING else {"scope": READ, "risk": "low"}
+        return {**scope, "context": context}
+
+    def seen(self) -> list[str]:
+        messages = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.dumps(one["params"]) for one in messages if one.get("method") == "tools/call"]
+
+    def client(self, person: Person, **modes: str) -> Client[Any]:
+        agent = self.gate.agent(self.developer, (READ, WRITE))
+        asked = self.gate.initiate(agent, (READ, WRITE), resource=[self.url])
+        code = self.gate.approve(asked, person, modes={WRITE: "allow", **modes})
+        return Client(self.url, auth=expect(200, self.gate.exchange(agent, code))["accessToken"])
+
+    async def decide(self, person: Person, act: str) -> None:
+        while not (found := self.gate.get("/approvals?status=pending", **person.headers).json()["items"]):
+            await asyncio.sleep(0.05)
+        for one in found:
+            expect(200, self.gate.post(f"/approvals/{one['id']}/{act}", **person.headers))
+
+
+@pytest.fixture(scope="module")
+def notes(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notes]:
+    node.install()
+    notes = Notes(tmp_path_factory.mktemp("gateway"), gate)
+    with AgentGateAdmin(gate.url, notes.developer.api_key) as admin:
+        notes.prepare(admin)
+    command = [sys.executable, "-c", MAIN, "gateway", "run", "--config", str(notes.files.config)]
+    environment = {**os.environ, "PYTHONPATH": str(SDK / "src")}
+    with (notes.folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    assert "listens on" in process.stdout.readline(), (notes.folder / "log").read_text()
+    yield notes
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+async def test_it_reads_and_asks_before_it_writes(notes: Notes, person: Person) -> None:
+    before = len(notes.seen())
+    async with notes.client(person, **{WRITE: "ask"}) as client:
+        for path in ("public/a.md", "./public//a.md", f"{notes.root}/public/a.md"):
+            read = await client.call_tool("read_text_file", {"path": path})
+            assert read.content[0].text == "text of a.md"
+        write = {"path": "public/new.md", "content": "Hello"}
+        calling = asyncio.create_task(client.call_tool("write_file", write))
+        await notes.decide(person, "approve")
+        await calling
+        assert (notes.root / "public" / "new.md").read_text() == "Hello"
+        assert len(notes.seen()) == before + 4, "it was written once"
+        for other in (write, {**write, "content": "Another"}):
+            calling = asyncio.create_task(client.call_tool("write_file", other))
+            await notes.decide(person, "deny")
+            with pytest.raises(ToolError, match="approval"):
+                await calling
+    assert len(notes.seen()) == before + 4
+    assert json.loads(notes.seen()[-1])["arguments"]["path"] == f"{notes.root}/public/new.md"
+
+
+SPELLINGS = (
+    *("..", "public/../../notes2/d.md", "/etc/passwd", "{root}2/d.md", "{root}/../notes2/d.md"),
+    *("{root}", ".", "", "{root}/secret/b.md", "publicity/c.md", "PUBLIC/a.md", "public/../secret/b.md"),
+    *("%2e%2e/notes2/d.md", "public/%2e%2e%2fsecret", "..%2fnotes2", "%252e%252e/notes2", "..\\notes2\\d.md"),
+    *("~/notes", "~", "\uff0e\uff0e/notes2", "public\uff0f..\uff0fsecret", "\u2025/notes2", "public/\x00/a.md"),
+    *("file:///etc/passwd", " public/a.md", "public/a.md ", "public/\u200ba.md", "x" * 5000, "public/" + "x/" * 3000),
+)
+
+
+@pytest.fixture(scope="module")
+def bounded(notes: Notes) -> None:
+    inside = {"field": "target", "operator": "matches_any", "values": ["public", "public/*"]}
+    notes.gate.policy(notes.developer, "context_match", actions=["files:*"], conditions=[inside])
+
+
+@pytest.mark.usefixtures("bounded")
+async def test_a_policy_bounds_every_path_of_every_tool_before_the_upstream_sees_it(
+    notes: Notes, person: Person
+) -> None:
+    before, tried = notes.seen(), 0
+    async with notes.client(person) as client:
+        tools = [one for one in await client.list_tools() if one.name != "request_access"]
+        for tool in tools:
+            paths = PATHS.get(tool.name, ("path",))
+            named = {"path", "paths", "source", "destination"} & tool.inputSchema["properties"].keys()
+            assert named == {*paths}, "every path is mapped"
+            wrongs = SPELLINGS if tool.name == "read_text_file" else ("../notes2/d.md", "secret/b.md")
+            for wrong in (one.format(root=notes.root) for one in wrongs):
+                for name in paths:
+                    right = {each: "public/a.md" for each in paths if each != name}
+                    value = ["public/a.md", wrong] if name == "paths" else wrong
+                    with pytest.raises(ToolError):
+                        await client.call_tool(tool.name, {**MORE.get(tool.name, {}), **right, name: value})
+                    tried += 1
+        with pytest.raises(ToolError, match="policy_denied"):
+            await client.call_tool("list_allowed_directories", {})
+        assert notes.seen() == before
+        assert (len(tools), tried) == (14, len(SPELLINGS) + 2 * 13)
+        listed = await client.call_tool("list_directory", {"path": "public"})
+        assert "a.md" in listed.content[0].text
+        moved = {"source": "public/a.md", "destination": "public/moved.md"}
+        await client.call_tool("move_file", moved)
+        await client.call_tool("move_file", {"source": "public/moved.md", "destination": "public/a.md"})
+        link = await client.call_tool("read_text_file", {"path": "public/link.md"}, raise_on_error=False)
+        assert "outside allowed directories" in link.content[0].text, "links are the upstream's"
+    assert len(notes.seen()) == len(before) + 4
