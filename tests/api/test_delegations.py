@@ -31,7 +31,7 @@ def third(developer: Api) -> Json:
     return new_agent(developer, name="Translator")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _may_delegate(tokens: Json) -> None:
     let_delegate(tokens["accessToken"])
 

@@ -72,7 +72,7 @@ def overtaken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Event], None]:
     return arrange
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def paths(developer: Api) -> dict[str, str]:
     server = expect(201, developer.post("/resource-servers", {**SERVER, "identifier": "https://mail.example"}))
     policy = expect(201, developer.post("/policies", {"name": "No payments", "rules": RULES}))

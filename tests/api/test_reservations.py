@@ -32,12 +32,12 @@ def basic(developer: Api, identifier: str) -> Api:
     return Api(Authorization=f"Basic {sent}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(developer: Api) -> Api:
     return basic(developer, "https://shop.example")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _budget(developer: Api) -> None:
     rules = [{"type": "spend_limit", "config": BUDGET}]
     expect(201, developer.post("/policies", {"name": "Budget", "rules": rules}))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.server import ROOT
+from tests.shared import cases
 
 PAGES = [
     *(
@@ -32,7 +33,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@cases("page", PAGES)
 def test_every_relative_link_resolves(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")

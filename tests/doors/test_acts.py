@@ -1,5 +1,6 @@
 """Each act is the same at every door: the step-up, the entry in the log, and the mail."""
 
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -11,14 +12,10 @@ from accounts.notices import send_notices
 from tests.doors.acts import ACTS, CREDENTIALS, LEADS, Act, Credential, Door
 from tests.doors.conftest import LONG_AGO, Scene
 from tests.log import log_entries
+from tests.shared import cases
 
 JUST_NOW = timedelta(0)
-CASES = [
-    pytest.param(act, door, credential, id=f"{act.name} | {door} | {credential}")
-    for act in ACTS
-    for door in act.doors
-    for credential in door.credentials
-]
+CASES = [(act, door, credential) for act in ACTS for door in act.doors for credential in door.credentials]
 
 
 def count(act: Act) -> tuple[int, int]:
@@ -33,10 +30,11 @@ def is_asked(answer: Any, door: Door) -> bool:
     return bool(answer.status_code == 403 and answer.json()["code"] == "reauthentication_required")
 
 
-@pytest.mark.parametrize(("act", "door", "credential"), CASES)
+@cases(("act", "door", "credential"), CASES)
 def test_the_act_steps_up_and_has_one_entry_and_its_mail(
     act: Act, door: Door, credential: Credential, scene: Scene
 ) -> None:
+    scene = deepcopy(scene)
     if act.before:
         getattr(scene, act.before)()
     entries, mails = before = count(act)

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.template import Context, Template
 from django.test import Client
+from django.test.signals import template_rendered
 from django.urls import URLPattern
 
 from accounts.services import open_session
@@ -35,7 +37,7 @@ from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.doors.acts import ACTS, RULES
 from tests.events.webhooks import queue
-from tests.shared import rows_of_module
+from tests.shared import cases, rows_of_module
 from tests.world import (
     ANONYMOUS,
     allow,
@@ -226,12 +228,24 @@ def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
 
 
+@pytest.fixture
+def _without_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pages empty. Who may open a page is decided before its template is rendered."""
+
+    def render(template: Template, context: Context) -> str:
+        template_rendered.send(sender=template, template=template, context=context)
+        return ""
+
+    monkeypatch.setattr(Template, "_render", render)
+
+
 def rows() -> dict[str, dict[str, str]]:
     with TABLE.open() as file:
         return {row["door"]: row for row in csv.DictReader(file)}
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("_without_markup")
 def test_each_door_of_an_organization_has_a_row(office: Office) -> None:
     if PRINT:
         with Path(PRINT).open("w") as file:
@@ -239,7 +253,8 @@ def test_each_door_of_an_organization_has_a_row(office: Office) -> None:
     assert sorted(rows()) == sorted(doors())
 
 
-@pytest.mark.parametrize("door", rows())
+@pytest.mark.usefixtures("_without_markup")
+@cases("door", rows())
 def test_each_caller_gets_what_the_table_says(door: str, office: Office, db: None) -> None:
     assert office.row(door) == rows()[door]
 

@@ -1,7 +1,7 @@
 """What verify denies after an act, an offline guard refuses, and no other service learns of it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -43,6 +43,7 @@ from events.revocations import ITEMS, await_revocations, revocations_for, watch_
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
 from tests.log import log_entries
+from tests.shared import copied, rows_of_module
 from tests.world import (
     ANONYMOUS,
     as_owner,
@@ -103,8 +104,16 @@ class Scene:
         return refreshed
 
 
-@pytest.fixture
-def scene() -> Scene:
+@pytest.fixture(scope="module")
+def shared_scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Scene]:
+    with rows_of_module(django_db_blocker):
+        yield make_scene()
+
+
+scene = copied("shared_scene")
+
+
+def make_scene() -> Scene:
     dev, owner = make_developer("dev@example.com", "Acme"), make_developer("books@example.com", "Books")
     third = make_developer("third@example.com", "Third")
     servers = [make_resource_server(one, name).server for one, name in ((owner, NAMED), (owner, OTHER))]
@@ -354,12 +363,11 @@ def test_a_token_issued_during_a_pause_says_so_and_one_of_after_works(scene: Sce
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql(only=True)
 @pytest.mark.parametrize("name", ["consent revoked", "agent suspended", "organization stopped", "user deactivated"])
-def test_a_token_issued_while_an_act_commits_has_ended(
-    scene: Scene, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_issued_while_an_act_commits_has_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit can wait for decisions, and a refresh does not wait for it. SQLite has one writer at a time."""
     if connection.vendor == "sqlite":
         pytest.skip("no refresh is beside it")
+    scene = make_scene()
     with time_machine.travel(clock.now(), tick=False) as moved, ThreadPoolExecutor(1) as beside:
 
         def refresh() -> None:

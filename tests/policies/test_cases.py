@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from core.chains import Link
 from policies.engine import compile_policy, evaluate
 from policies.rules import RULES, InvalidRules, Rule, RuleContext
 from policies.rules.parsing import parse_rule
+from tests.shared import cases
 
 CASES = Path(__file__).parent / "cases"
 EXPECTATIONS = ("title", "denied_by", "retry_after", "counters")
@@ -28,17 +28,16 @@ DEFAULTS: dict[str, Any] = {
 FILES = {path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(CASES.glob("*.yaml"))}
 
 
-def read_cases() -> Iterator[Any]:
-    for name, cases in FILES.items():
-        for case in cases:
+def read_cases() -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    for found in FILES.values():
+        for case in found:
             for call in case["calls"]:
-                title = f"{name}: {case['title']}: {call['title']}"
-                yield pytest.param(case["rules"], call, id=title)
+                yield case["rules"], call
 
 
 def read_rules() -> Iterator[Rule]:
     """Yield the valid rules of all cases."""
-    for case in (case for cases in FILES.values() for case in cases):
+    for case in (case for found in FILES.values() for case in found):
         for raw in case["rules"]:
             with suppress(InvalidRules):
                 yield parse_rule(raw)
@@ -55,7 +54,7 @@ def context_of(call: dict[str, Any]) -> RuleContext:
     return RuleContext(**facts)
 
 
-@pytest.mark.parametrize(("rules", "call"), list(read_cases()))
+@cases(("rules", "call"), list(read_cases()))
 def test_case(rules: list[Any], call: dict[str, Any]) -> None:
     evaluation = evaluate([compile_policy("pol_1", "A policy", rules)], context_of(call))
 

@@ -1,6 +1,6 @@
 """What is handed on ends with the account, the agent, the service or the database that it depends on, for good."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from decisions.services import decide
 from developers.models import Developer
 from developers.stopping import delete_organization, finish_deletion
 from resources.signals import servers_taken_over
+from tests.shared import copied, rows_of_module
 from tests.world import (
     ANONYMOUS,
     allow,
@@ -77,9 +78,13 @@ class Tree:
         return [one for one in found if isinstance(one, IssuedTokens)]
 
 
-@pytest.fixture
-def tree() -> Tree:
-    return Tree()
+@pytest.fixture(scope="module")
+def shared_tree(django_db_setup: None, django_db_blocker: Any) -> Iterator[Tree]:
+    with rows_of_module(django_db_blocker):
+        yield Tree()
+
+
+tree = copied("shared_tree")
 
 
 def test_the_tree_lives(tree: Tree) -> None:
