@@ -11,10 +11,12 @@ import typer
 from ..errors import MissingExtraError
 from . import connection
 from .failures import USAGE, Failure
+from .gateway_session import Keyring, serve_stdio, sign_in, sign_out
 from .options import command, group
 from .output import plain
 
 if TYPE_CHECKING:
+    from ..gateway.config import Gateway
     from ..gateway.running import Running
 
 app = group("Put AgentGate in front of any MCP server, without changing it.")
@@ -41,11 +43,19 @@ def run(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Decide and log, but block nothing. Authentication stays.")
     ] = False,
+    stdio: Annotated[
+        bool,
+        typer.Option(
+            "--stdio",
+            help="Serve the client that starts this program. The gateway signs in by itself, in the browser.",
+        ),
+    ] = False,
+    keyring: Keyring = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged on stderr, as JSON.")
     ] = "info",
 ) -> None:
-    """Serve the MCP server over HTTP. Each call is decided by AgentGate first.
+    """Serve the MCP server over HTTP, or with --stdio to one client. Each call is decided by AgentGate first.
 
     SIGTERM ends it once the calls in flight are answered. SIGHUP reads the files again, which also happens
     when they change.
@@ -57,10 +67,39 @@ def run(
     from ..gateway.files import Files
 
     logs.configure(log_level)
+    if stdio:
+        _require_no_address(listen)
+        return asyncio.run(serve_stdio(Files(config), is_shadow=shadow, in_keyring=keyring))
     served = running.Running(Files(config), is_shadow=shadow, allow_http=connection.http_allowed())
     host, port = _address(listen) if listen else running.address_of(served.gateway.identifier)
     running.require_free(host, port)
     asyncio.run(running.serve(served, host, port, lambda: _print_started(served, host, port, shadow)))
+
+
+@command(app, "login", example="agentgate gateway login")
+def login(config: Config = CONFIG, keyring: Keyring = False) -> None:
+    """Sign in for `run --stdio`, which otherwise opens the browser when a call first needs it."""
+    sign_in(_load(config), keyring)
+
+
+@command(app, "logout", example="agentgate gateway logout")
+def logout(config: Config = CONFIG, keyring: Keyring = False) -> None:
+    """End the session of `run --stdio`, in all programs and at AgentGate. The connection stays."""
+    sign_out(_load(config), keyring)
+
+
+def _load(path: Path) -> Gateway:
+    try:
+        from ..gateway import config
+    except ModuleNotFoundError:
+        raise MissingExtraError("gateway") from None
+    return config.load(path)
+
+
+def _require_no_address(listen: str | None) -> None:
+    if listen:
+        detail = "--stdio listens nowhere. Leave --listen out."
+        raise Failure("invalid_value", detail, exit_code=USAGE)
 
 
 def _print_started(served: Running, host: str, port: int, shadow: bool) -> None:

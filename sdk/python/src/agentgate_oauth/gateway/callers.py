@@ -49,8 +49,12 @@ class TokenSource(Protocol):
         """Return the caller. Raises AgentGateError or Denied if there is none."""
         ...
 
-    async def renew(self, decision: Decision, scopes: Sequence[str]) -> bool:
-        """Return whether there is another token now, after verify has refused one with this decision."""
+    async def scopes(self) -> frozenset[str]:
+        """Return what the caller's token allows, for lists. Do not wait for the user."""
+        ...
+
+    async def renew(self, caller: Caller, decision: Decision) -> bool:
+        """Return whether there is another token now, after verify has refused this one with this decision."""
         ...
 
     async def step_up(self, scopes: Sequence[str]) -> bool:

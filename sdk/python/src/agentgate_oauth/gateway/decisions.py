@@ -169,11 +169,10 @@ class Decisions:
         if report.shadow:
             return _permit_of(caller, None, None)
         decision, reservation = await self._ask(caller.token, asked.question, report)
-        if decision.allowed is not True and not self.is_shadow:
-            scopes = asked.question.scopes
-            if await self._callers.renew(decision, scopes):
-                caller = await self._identify()
-                decision, reservation = await self._ask(caller.token, asked.question, report)
+        is_denied = decision.allowed is not True and not self.is_shadow
+        if is_denied and await self._callers.renew(caller, decision):
+            caller = await self._identify()
+            decision, reservation = await self._ask(caller.token, asked.question, report)
         refused = refusal(decision, _CHALLENGE, asked.question.scopes)
         if refused is not None and self.is_shadow:
             report.shadow = str(decision.reason)

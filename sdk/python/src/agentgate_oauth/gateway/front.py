@@ -88,11 +88,13 @@ class HttpCallers:
             raise Denied("invalid_token", "A bearer token is required.")
         return Caller(token.token, token.subject, token.client_id, frozenset(token.scopes), self._address())
 
-    async def renew(self, decision: Decision, scopes: Sequence[str]) -> bool:
+    async def scopes(self) -> frozenset[str]:
+        return (await self.caller()).scopes
+
+    async def renew(self, caller: Caller, decision: Decision) -> bool:
         """Let the next request ask introspection again, which then answers 401 or 403."""
-        token = get_access_token()
-        if token is not None and decision.reason not in ("policy_denied", "approval_required"):
-            self._introspections.forget(token.token)
+        if decision.reason not in ("policy_denied", "approval_required"):
+            self._introspections.forget(caller.token)
         return False
 
     async def step_up(self, scopes: Sequence[str]) -> bool:

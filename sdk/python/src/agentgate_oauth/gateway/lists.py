@@ -59,7 +59,7 @@ class Lists:
     async def _scopes(self) -> frozenset[str]:
         """Return the scopes of the caller, none if there is no token yet."""
         try:
-            return (await self.callers.caller()).scopes
+            return await self.callers.scopes()
         except (AgentGateError, Denied):
             return frozenset()
 
@@ -91,9 +91,11 @@ class RequestAccess(Tool):
         needed = needed_by(self._catalogue, names)
         if needed is None:
             raise ToolError(f"tools must be a list of names, of what {self.name} describes.")
-        callers = self._lists.callers
-        missing = [scope for scope in needed if scope not in (await callers.caller()).scopes]
-        if missing and not await callers.step_up(missing):
+        try:
+            missing = await self._missing(needed)
+        except Denied as denied:
+            raise ToolError(json.dumps(denied.body)) from None
+        if missing:
             body = {
                 "error": "insufficient_scope",
                 "error_description": "The user has not allowed this.",
@@ -103,6 +105,13 @@ class RequestAccess(Tool):
             raise ToolError(json.dumps(body))
         await get_context().send_notification(mcp_types.ToolListChangedNotification())
         return ToolResult(content=f"Allowed now: {', '.join(map(str, names or []))}. List the tools again.")
+
+    async def _missing(self, needed: Sequence[str]) -> list[str]:
+        """Return what the user has not allowed, after they were asked. Raises Denied."""
+        callers = self._lists.callers
+        allowed = (await callers.caller()).scopes
+        missing = [scope for scope in needed if scope not in allowed]
+        return [] if not missing or await callers.step_up(missing) else missing
 
 
 def needed_by(catalogue: Catalogue, names: object) -> list[str] | None:

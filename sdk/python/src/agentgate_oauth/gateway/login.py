@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from .._api.tokens import ClientCredential, exchange_code, revoke_token
-from .._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, http_allowed_by_environment
+from .._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi
 from .._call import Call, Credential
 from .._decode import reader
 from .._effects import Blocking, Flow
@@ -53,7 +53,8 @@ _OPENING_SECONDS = 5.0
 _QUIET_SECONDS = 60.0
 _PATH = "/callback"
 # A session ended by one of these has no more tokens. Other reasons, such as a paused consent, can be lifted.
-ENDED = frozenset({"invalid_token", "token_revoked", "consent_revoked", "consent_expired"})
+_ENDED = frozenset({"invalid_token", "token_revoked", "consent_revoked", "consent_expired"})
+_RETRIED = _ENDED | {"token_expired", "insufficient_scope"}
 
 
 class SignInNeededError(AgentGateError):
@@ -80,7 +81,12 @@ class OwnClient(ClientApi[httpx.AsyncClient, AsyncSession], AsyncApi):
     _session_type = AsyncSession
 
     def __init__(
-        self, base_url: str, store: SessionStore, key: str, http_client: httpx.AsyncClient | None = None
+        self,
+        base_url: str,
+        store: SessionStore,
+        key: str,
+        allow_http: bool,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         Api.__init__(
             self,
@@ -89,7 +95,7 @@ class OwnClient(ClientApi[httpx.AsyncClient, AsyncSession], AsyncApi):
             timeout=DEFAULT_TIMEOUT_SECONDS,
             retry=None,
             http_client=http_client,
-            allow_http=http_allowed_by_environment(),
+            allow_http=allow_http,
         )
         self._store = store
         self._key = key
@@ -188,12 +194,16 @@ class OwnSession:
         directory: Path,
         *,
         name: str,
+        tell: Callable[[str], None] = lambda page: None,
+        allow_http: bool = False,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
+        """`name` is what users read about the client. `tell` is called with the page before it is opened."""
         self._config = config
+        self._tell = tell
         self._name = name
         self._key = f"gateway {config.gate} {config.identifier}"
-        self._client = OwnClient(config.gate, store, self._key, http_client)
+        self._client = OwnClient(config.gate, store, self._key, allow_http, http_client)
         digest = hashlib.sha256(self._key.encode()).hexdigest()[:40]
         self._registration = directory / f"{digest}.client"
         self._asking: asyncio.Task[None] | None = None
@@ -203,34 +213,46 @@ class OwnSession:
 
     async def token(self) -> str:
         """Return an access token that has not expired. Raises SignInNeededError if the user must decide."""
-        session = await self._live()
-        if session is None:
-            await self._ask(frozenset())
-            session = await self._live()
-        if session is None:
+        token = await self.token_now()
+        if token is None:
+            await self._ask(frozenset(), None)
+            token = await self.token_now()
+        if token is None:
             raise SignInNeededError("The sign-in has ended already. Call again to sign in.")
-        return await session.access_token()
+        return token
 
-    async def widen(self, scopes: Iterable[str]) -> frozenset[str]:
-        """Ask the user for these scopes besides those that are granted. Return what is granted then."""
-        wanted = frozenset(scopes)
+    async def token_now(self) -> str | None:
+        """Return an access token that has not expired, without asking the user. None if there is none."""
         session = await self._live()
-        if session is None or not wanted <= frozenset(session.granted_scopes):
-            self._quiet_until = 0.0
-            await self._ask(wanted)
-            session = await self._live()
-        return frozenset(session.granted_scopes) if session else frozenset()
+        return None if session is None else await session.access_token()
+
+    def begin(self) -> asyncio.Task[None]:
+        """Ask the user to sign in, if that is not under way, and return the task that waits for it."""
+        return self._begin(frozenset(), None)
+
+    async def widen(self, scopes: Iterable[str], token: str) -> None:
+        """Ask the user for these scopes besides those that the session of this token has."""
+        self._quiet_until = 0.0
+        await self._ask(frozenset(scopes), token)
 
     async def refused(self, token: str, reason: str | None) -> bool:
-        """Forget a token that AgentGate denies. Return whether another one may be allowed."""
+        """Return whether to try again, now that this token was denied. Forget a session that has ended."""
+        if reason not in _RETRIED:
+            return False
+        session = await self._live()
+        if session is None or await session.access_token() != token:
+            return True  # another call or program has replaced it
         if reason == "token_expired":
             # This machine's clock is behind the server's.
-            session = await self._resumed()
-            return session is not None and await self._renewed(session, token)
-        if reason not in ENDED:
-            return False
-        await self._client.forget(token)
-        return True
+            await session._driver.run(session._renewal.renewed(session._renewal.record))
+        elif reason in _ENDED:
+            await self._client.forget(token)
+        return reason != "insufficient_scope"
+
+    async def granted(self) -> tuple[str, ...]:
+        """Return the scopes of the session, none without one."""
+        session = await self._live()
+        return session.granted_scopes if session else ()
 
     async def sign_out(self) -> bool:
         """End the session in all processes, and at AgentGate. Return whether there was one."""
@@ -260,33 +282,31 @@ class OwnSession:
             return None
         return session
 
-    async def _renewed(self, session: AsyncSession, token: str) -> bool:
-        record = session._renewal.record
-        if record.access_token == token:
-            await session._driver.run(session._renewal.renewed(record))
-        return True
-
-    async def _ask(self, wanted: frozenset[str]) -> None:
+    async def _ask(self, wanted: frozenset[str], replaced: str | None) -> None:
         """Wait for the user to sign in, as long as a call may wait for an approval."""
-        if self._asking is None or self._asking.done():
-            if asyncio.get_running_loop().time() < self._quiet_until:
-                raise SignInNeededError("You did not allow access. Call again in a minute to be asked again.")
-            self._asking = asyncio.create_task(self._sign_in(wanted))
-            # The calls that waited may have given up.
-            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await _first_of(self._asking, self._unopened.wait(), self._config.limits.approval_seconds)
-        if not self._asking.done():
+        asking = self._begin(wanted, replaced)
+        await _first_of(asking, self._unopened.wait(), self._config.limits.approval_seconds)
+        if not asking.done():
             # The next call waits for the user, who has the page from this one.
             self._unopened.clear()
             raise self._still_needed()
         try:
-            self._asking.result()
+            asking.result()
         except ConsentDeniedError:
             raise SignInNeededError("You did not allow access, so this call is denied.") from None
         except AuthorizationTimeoutError:
             raise SignInNeededError("You did not sign in in time. Call again to be asked again.") from None
         except AuthorizationError as error:
             raise SignInNeededError(f"Signing in failed: {error}") from None
+
+    def _begin(self, wanted: frozenset[str], replaced: str | None) -> asyncio.Task[None]:
+        if self._asking is None or self._asking.done():
+            if asyncio.get_running_loop().time() < self._quiet_until:
+                raise SignInNeededError("You did not allow access. Call again in a minute to be asked again.")
+            self._asking = asyncio.create_task(self._sign_in(wanted, replaced))
+            # The calls that waited may have given up.
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._asking
 
     def _still_needed(self) -> SignInNeededError:
         if self._page is None:
@@ -296,16 +316,17 @@ class OwnSession:
         text = f"Open {self._page} in a browser on this machine and allow access. Then call again."
         return SignInNeededError(text, self._page)
 
-    async def _sign_in(self, wanted: frozenset[str]) -> None:
+    async def _sign_in(self, wanted: frozenset[str], replaced: str | None) -> None:
         unlock = await self._client.lock()
         try:
             session = await self._live()
             granted = frozenset(session.granted_scopes) if session else frozenset()
-            if session is not None and wanted <= granted:
+            if session is not None and wanted <= granted and await session.access_token() != replaced:
                 return  # another process has asked for it meanwhile
             scopes = wanted | granted if wanted and session else scopes_of(self._config)
             with Listener(_PATH) as listener:
                 self._page = await self._pushed(scopes, listener.request())
+                self._tell(self._page)
                 if not await opened(self._page):
                     self._unopened.set()
                 await self._client.wait_for(listener)

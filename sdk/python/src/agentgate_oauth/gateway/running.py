@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from .._retry import RetryPolicy
 from ..errors import AgentGateError
 from ..service import Guard
 from ..verifier import AsyncAgentGateVerifier
-from . import config, lock
+from . import config, lock, stdio
 from .callers import Introspections, TokenSource
 from .catalogue import Catalogue
 from .config import ConfigError, Gateway
@@ -206,6 +207,15 @@ async def serve(running: Running, host: str, port: int, started: Callable[[], No
     )
     async with _handling_signals(running, server, bounds), _watching(running):
         await server.serve()
+    await running.aclose(5)
+
+
+async def serve_stdio(running: Running) -> None:
+    """Serve the client that started this program, until its input ends or SIGTERM arrives."""
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, running.reload)
+    async with _watching(running):
+        await stdio.serve(running.server, running.gateway.limits)
     await running.aclose(5)
 
 
