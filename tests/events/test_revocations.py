@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
-from django.db import connection
 
 from accounts.erasure import erase_user
 from accounts.models import User
@@ -31,7 +29,7 @@ from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_agent, pause_all_agents, resume_agent
 from consent.services import expire_grants, revoke_consent
-from core import clock, locks
+from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -358,33 +356,6 @@ def test_a_token_issued_during_a_pause_says_so_and_one_of_after_works(scene: Sce
         assert (scene.reason(token), refusal(scene.server, token)) == (None, None)
         pause_all_agents(**as_ada(scene), user=scene.user)
         assert claims_of(scene.refresh().access_token)["paused"] is True
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.postgresql(only=True)
-@pytest.mark.parametrize("name", ["consent revoked", "agent suspended", "organization stopped", "user deactivated"])
-def test_a_token_issued_while_an_act_commits_has_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit can wait for decisions, and a refresh does not wait for it. SQLite has one writer at a time."""
-    if connection.vendor == "sqlite":
-        pytest.skip("no refresh is beside it")
-    scene = make_scene()
-    with time_machine.travel(clock.now(), tick=False) as moved, ThreadPoolExecutor(1) as beside:
-
-        def refresh() -> None:
-            scene.refresh()
-            connection.close()
-
-        def commit_slowly() -> None:
-            moved.shift(8)
-            beside.submit(refresh).result(10)
-
-        monkeypatch.setattr(locks, "hold_decisions", commit_slowly)
-        ACTS[name][0](scene)
-        assert scene.reason() is not None
-        assert refusal(scene.server, scene.token) is not None
-        moved.shift(60)
-        sequence()
-        assert refusal(scene.server, scene.token) is not None, "also if it was read from the log"
 
 
 def test_an_item_does_not_end_what_is_issued_long_after_it(scene: Scene) -> None:
