@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,17 @@ def upstream_of_notes(prefix: str) -> Json:
 
 @contextmanager
 def gateway_process(
-    gate: Gate, developer: Developer, folder: Path, *options: str, limits: Json | None = None
+    gate: Gate,
+    developer: Developer,
+    folder: Path,
+    *options: str,
+    limits: Json | None = None,
+    upstreams: Callable[[str], Json] = lambda prefix: {"notes": upstream_of_notes(prefix)},
 ) -> Iterator[GatewayProcess]:
     """Register a resource server, write the gateway's files, and run it until the block ends."""
     from agentgate_oauth.gateway import lock
     from agentgate_oauth.gateway.config import dump, parse
     from agentgate_oauth.gateway.files import Credential, Files, save_credential
-    from agentgate_oauth.gateway.upstreams import read_definitions
 
     folder.mkdir(exist_ok=True)
     prefix, url = f"notes{secrets.token_hex(4)}", f"http://127.0.0.1:{free_port()}/mcp"
@@ -127,14 +131,13 @@ def gateway_process(
         "gate": gate.url,
         "name": "Notes",
         "identifier": url,
-        "upstreams": {"notes": upstream_of_notes(prefix)},
+        "upstreams": upstreams(prefix),
         "limits": {"approval_seconds": 10.0, **(limits or {})},
     }
     config = parse(json.dumps(document), "gateway.yaml")
     files = Files(gateway.config)
     files.config.write_text(dump(config))
-    (upstream,) = config.upstreams.values()
-    lock.save(files.lock, {"notes": asyncio.run(read_definitions("notes", upstream, config.limits))})
+    lock.save(files.lock, asyncio.run(read_all(config.upstreams, config.limits)))
     registered = expect(
         201,
         gate.post(
@@ -150,6 +153,14 @@ def gateway_process(
     finally:
         if gateway.process is not None and gateway.process.poll() is None:
             gateway.stop()
+
+
+async def read_all(upstreams: Mapping[str, Any], limits: Any) -> dict[str, Any]:
+    """Return what each upstream offers."""
+    from agentgate_oauth.gateway.upstreams import read_definitions
+
+    found = await asyncio.gather(*(read_definitions(name, one, limits) for name, one in upstreams.items()))
+    return dict(zip(upstreams, found, strict=True))
 
 
 def _own(prefix: str, name: str) -> Json:

@@ -25,6 +25,7 @@ from .config import Line, ToolLine
 from .decisions import Call, Decisions, current_client
 from .lists import Lists, RequestAccess
 from .question import Asked, Refused, ask_about_prompt, ask_about_resource, ask_about_tool
+from .upstreams import AnsweredErrors
 
 MAX_URI = 8192
 _client = current_client.get
@@ -220,7 +221,7 @@ def build(catalogue: Catalogue, decisions: Decisions, callers: TokenSource, **op
         instructions=catalogue.instructions,
         version=VERSION,
         providers=[components],
-        middleware=[OnlyListed(components)],
+        middleware=[OnlyListed(components), AnsweredErrors()],
         dereference_schemas=False,
         mask_error_details=False,
         cache_ttl=int(INTROSPECTION_SECONDS),
