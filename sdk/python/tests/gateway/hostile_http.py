@@ -19,7 +19,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(dict(self.headers))
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         method, params = message.get("method"), message.get("params", {})
-        if method == "initialize":
+        if self.path == "/modern":
+            self.answer_modern(message, method, params)
+        elif method == "initialize":
             result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
             result["serverInfo"] = {"name": "hostile", "version": "1"}
             self.reply(message, result, {"mcp-session-id": f"s{len(self.server.seen)}"})
@@ -32,6 +34,28 @@ class Handler(BaseHTTPRequestHandler):
             self.say(404, b"", {})
         else:
             self.say(202, b"", {})
+
+    def answer_modern(self, message: Any, method: str, params: Any) -> None:
+        """Answer as a server that speaks 2026-07-28 alone. Its tool asks the user for a name first."""
+        private = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+        if method == "server/discover":
+            found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+            self.reply(message, {**private, **found, "serverInfo": {"name": "modern", "version": "1"}})
+        elif method == "tools/list":
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("ask", "tell")]
+            self.reply(message, {**private, "tools": tools})
+        elif method == "tools/call" and params["name"] == "ask" and "inputResponses" not in params:
+            asked = {"message": "Name?", "requestedSchema": {"type": "object", "properties": {}}}
+            question = {"method": "elicitation/create", "params": asked}
+            state = {"resultType": "input_required", "requestState": "state-1"}
+            self.reply(message, {**state, "inputRequests": {"name": question}})
+        elif method == "tools/call":
+            text = json.dumps([params.get("inputResponses"), params.get("requestState")])
+            self.reply(message, {"resultType": "complete", "content": [{"type": "text", "text": text}]})
+        else:
+            error = {"code": -32022, "message": "Unsupported version", "data": {"supported": ["2026-07-28"]}}
+            body = {"jsonrpc": "2.0", "id": message.get("id"), "error": error}
+            self.say(400, json.dumps(body).encode(), {})
 
     def do_GET(self) -> None:
         self.say(405, b"", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastmcp import Client, FastMCP
+from fastmcp import Client, Context, FastMCP
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.server.providers.proxy import ProxyProvider
+from gateways import listening
+from hostile_http import hostile_server
 from mcp import MCPError
 
 from agentgate_oauth.gateway.config import Limits, Upstream
@@ -86,6 +89,44 @@ async def test_questions_over_stdio_are_refused_if_two_connections_have_calls() 
         assert "it is unclear to which client" in result.content[0].text
         await waiting
         assert '"accept"' in (await client.call_tool("attack", {"how": "ask"})).content[0].text
+
+
+async def test_questions_over_http_reach_the_connection_that_made_the_call() -> None:
+    upstream: FastMCP = FastMCP("up")
+
+    @upstream.tool
+    async def ask(who: str, ctx: Context) -> str:
+        answer = await ctx.elicit(who, response_type=str)
+        return f"{who}: {getattr(answer, 'data', None)}"
+
+    def named(name: str) -> Any:
+        async def answer(message: Any, kind: Any, params: Any, context: Any) -> ElicitResult[Any]:
+            await asyncio.sleep(0.05)
+            return ElicitResult(action="accept", content={"value": f"{name} heard {message}"})
+
+        return answer
+
+    with listening(upstream.http_app()) as url:
+        async with (
+            gate_of(Upstream(url=f"{url}/mcp")) as gate,
+            Client(gate, mode="legacy", elicitation_handler=named("ada")) as ada,
+            Client(gate, mode="legacy", elicitation_handler=named("bob")) as bob,
+        ):
+            asks = [("ada", ada), ("bob", bob)] * 3
+            results = await asyncio.gather(*(one.call_tool("ask", {"who": name}) for name, one in asks))
+    assert [result.data for result in results] == [f"{name}: {name} heard {name}" for name, _ in asks]
+
+
+async def test_an_upstream_of_the_new_protocol_serves_clients_of_both() -> None:
+    with hostile_server() as server:
+        modern = Upstream(url=server.url.replace("/mcp", "/modern"))
+        async with gate_of(modern) as gate, Client(gate, elicitation_handler=accept) as client:
+            answered = json.loads((await client.call_tool("ask", {})).content[0].text)
+            assert answered == [{"name": {"action": "accept", "content": {}}}, "state-1"]
+        async with gate_of(modern) as gate, Client(gate, mode="legacy") as client:
+            assert (await client.call_tool("tell", {})).content[0].text == "[null, null]"
+            with pytest.raises(MCPError, match="only exists at MCP 2026-07-28"):
+                await client.call_tool("ask", {})
 
 
 async def test_an_upstream_is_offered_no_roots() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastmcp import Client, FastMCP
-from gateway.hostile_http import HostileServer, hostile_server
+from hostile_http import HostileServer, hostile_server
 
 from agentgate_oauth.gateway.config import ConfigError, Limits, Secret, Upstream
 from agentgate_oauth.gateway.upstreams import (

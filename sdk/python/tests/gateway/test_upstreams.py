@@ -128,6 +128,15 @@ async def test_calls_of_a_session_are_bounded() -> None:
         await say(client(pool, "v"), "pid")
 
 
+async def test_one_user_cannot_use_all_sessions() -> None:
+    async with pool_of(Limits(sessions=4)) as pool:
+        async with client(pool, agent="a"), client(pool, agent="b"), client(pool, agent="c"):
+            with pytest.raises(UpstreamBusy, match="this user has 3 in use"):
+                await say(client(pool, agent="d"), "pid")
+            await say(client(pool, "v"), "pid")
+        await say(client(pool, agent="d"), "pid")
+
+
 async def test_an_idle_session_ends() -> None:
     async with pool_of(Limits(idle_seconds=0.05)) as pool:
         pid = int(await say(client(pool), "pid"))
@@ -164,62 +173,74 @@ async def test_a_cancelled_call_is_cancelled_upstream(era: Any, caplog: pytest.L
     caplog.set_level(logging.INFO, "agentgate_oauth.gateway")
     async with pool_of(Limits()) as pool:
         pid = await say(client(pool, era=era), "pid")
-        waiting = asyncio.ensure_future(say(client(pool, era=era), "attack", how="hang"))
+        one = client(pool, era=era)
+        assert not one.sent
+        waiting = asyncio.ensure_future(say(one, "attack", how="hang"))
         await asyncio.sleep(0.05)
         waiting.cancel()
         await asyncio.wait([waiting])
         await eventually(lambda: "up: cancelled" in caplog.text)
+        assert one.sent
         assert await say(client(pool, era=era), "pid") == pid
 
 
+TOO_LONG = "sent a message of more than 100,000 bytes"
+TOO_MANY = "sent more than 64 requests at once"
+INVALID = {
+    "malformed_answer": "did not answer with valid JSON-RPC",
+    "invalid_result": "did not answer with valid MCP",
+}
+ENDINGS = {
+    **INVALID,
+    "endless_line": TOO_LONG,
+    "large_result": TOO_LONG,
+    "endless_requests": TOO_MANY,
+    "same_requests": TOO_MANY,
+    "leave": "closed its output, or exited",
+    "close_output": "closed its output, or exited",
+}
+FLOODS = [
+    "endless_notifications",
+    "endless_progress",
+    "endless_invalid_notifications",
+    "endless_lists",
+    "endless_garbage",
+    "endless_blank_lines",
+    "endless_answers",
+    "large_stderr",
+    "hang",
+]
+
+
 @pytest.mark.parametrize(
-    "how, problem",
-    [
-        ("endless_line", "sent a message of more than 100,000 bytes"),
-        ("large_result", "sent a message of more than 100,000 bytes"),
-        ("endless_notifications", "did not answer within"),
-        ("endless_progress", "did not answer within"),
-        ("endless_invalid_notifications", "did not answer within"),
-        ("endless_lists", "did not answer within"),
-        ("endless_garbage", "did not answer within"),
-        ("endless_blank_lines", "did not answer within"),
-        ("endless_answers", "did not answer within"),
-        ("endless_requests", "sent more than 64 requests at once"),
-        ("same_requests", "sent more than 64 requests at once"),
-        ("large_stderr", "did not answer within"),
-        ("hang", "did not answer within"),
-        ("leave", "closed its output, or exited"),
-        ("close_output", "closed its output, or exited"),
-        ("malformed_answer", "did not answer with valid JSON-RPC"),
-        ("invalid_result", "did not answer with valid MCP"),
-    ],
+    "seconds, problems", [(20.0, ENDINGS), (1.5, dict.fromkeys(FLOODS, "did not answer within 1.5 seconds"))]
 )
-async def test_an_attack_ends_its_own_session_only(
-    how: str, problem: str, caplog: pytest.LogCaptureFixture
+async def test_attacks_end_their_own_sessions_only(
+    seconds: float, problems: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    seconds = 0.6 if problem == "did not answer within" else 20
     async with pool_of(Limits(message_bytes=100_000, call_seconds=seconds)) as pool:
-        bystander = await say(client(pool, "v"), "pid")
-        attacker = int(await say(client(pool), "pid"))
-        attack = asyncio.ensure_future(say(client(pool), "attack", how=how))
-        before, slowest = resident_bytes(), 0.0
-        grown = 0
-        while not attack.done():
+        bystander = await say(client(pool), "pid")
+        pids = {how: int(await say(client(pool, how), "pid")) for how in problems}
+        before, grown, slowest = resident_bytes(), 0, 0.0
+        attacks = {how: asyncio.ensure_future(say(client(pool, how), "attack", how=how)) for how in problems}
+        while not all(attack.done() for attack in attacks.values()):
             began = time.monotonic()
-            assert await say(client(pool, "v"), "echo", text="here") == "here"
+            assert await say(client(pool), "echo", text="here") == "here"
             slowest = max(slowest, time.monotonic() - began)
             grown = max(grown, resident_bytes() - before)
-        with pytest.raises(UpstreamError, match=problem) as raised:
-            await attack
-        assert raised.value.sent
+        errors = {how: attack.exception() for how, attack in attacks.items()}
+        for how, error in errors.items():
+            assert isinstance(error, UpstreamError), how
+            assert error.sent, how
+            assert error.problem.startswith(problems[how]), how
         assert grown < MEMORY
         assert slowest < 2
-        assert await say(client(pool, "v"), "pid") == bystander
+        assert await say(client(pool), "pid") == bystander
         assert len(caplog.records) < 100
         assert "hidden" not in caplog.text
-        if how not in ("malformed_answer", "invalid_result"):
-            assert int(await say(client(pool), "pid")) != attacker
-            await eventually(lambda: not is_running(attacker))
+        for how in problems.keys() - INVALID:
+            await eventually(lambda pid=pids[how]: not is_running(pid))
+            assert int(await say(client(pool, how), "pid")) != pids[how]
 
 
 def resident_bytes() -> int:

@@ -163,6 +163,7 @@ class Upstreams:
         if self._is_closing:
             raise UpstreamBusy(key.upstream, "is being stopped: the gateway ends", sent=False)
         while (session := self._current.get(key)) is None:
+            self._require_share(key)
             if len(self._all) < self.limits.sessions:
                 session = _Session(key, self._factories[key.upstream], self.limits, self._forget)
                 self._current[key] = session
@@ -180,6 +181,12 @@ class Upstreams:
             session.give_back()
             raise
         return session
+
+    def _require_share(self, key: Key) -> None:
+        """Leave a quarter of the sessions to other users."""
+        used = sum(1 for one in self._all if one.leases and one.key.user_id == key.user_id)
+        if used >= max(1, self.limits.sessions * 3 // 4):
+            raise UpstreamBusy(key.upstream, f"cannot be started: this user has {used} in use", sent=False)
 
     async def _make_room(self, key: Key) -> None:
         """End the session that was idle for longest, and wait until it has ended."""
