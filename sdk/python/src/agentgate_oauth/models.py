@@ -602,7 +602,10 @@ class RotatedResourceSecret:
 
 @dataclass(frozen=True)
 class Scope:
-    """A scope of the catalogue. `description` says what it permits, `cannot` what it does not."""
+    """A scope of the catalogue. `description` says what it permits, `cannot` what it does not.
+
+    `covers` are the actions that it permits besides its own id. `labels` are what it does with data.
+    """
 
     id: str
     category: str
@@ -610,6 +613,10 @@ class Scope:
     title: str
     description: str
     cannot: str | None = None
+    labels: tuple[str, ...] = ()
+    reversible: bool = True
+    asks: bool = False
+    covers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ SCOPE = {
     "title": "Send email as you",
     "description": "Send new mail",
     "cannot": "read mail",
+    "labels": ["outbound"],
+    "reversible": False,
+    "asks": False,
+    "covers": ["email:reply"],
 }
 SESSION = {
     "id": "usr_1",

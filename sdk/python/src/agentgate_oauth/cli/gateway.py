@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +12,7 @@ import typer
 
 from ..errors import MissingExtraError
 from . import connection
+from .confirmation import Yes
 from .failures import USAGE, Failure
 from .gateway_session import Keyring, serve_stdio, sign_in, sign_out
 from .options import command, group
@@ -25,10 +28,111 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="The gateway's file. gateway.lock and gateway.credential are beside it.",
+        help="The gateway's file. Its lock and credential are beside it.",
     ),
 ]
 CONFIG = Path("gateway.yaml")
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say which extra is missing, if its packages are."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("agentgate_oauth"):
+            raise
+        raise MissingExtraError("gateway") from None
+
+
+@command(
+    app,
+    "init",
+    example="agentgate gateway init -- npx -y @modelcontextprotocol/server-filesystem ~/notes",
+    words_end_options=True,
+)
+def init(
+    upstream: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="URL | -- COMMAND...", help="The MCP server: a URL, or -- and the command that starts it."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The name that users see.")] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where clients reach the gateway. Default: http://127.0.0.1:9000/mcp"
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PREFIX", help="What its own scopes begin with. Default: by the command or URL."
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VARIABLE", help="A variable that the command needs, by name. Repeat for several."
+        ),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEADER", help="A header that the URL needs: 'Authorization: $VARIABLE'."),
+    ] = None,
+    config: Config = CONFIG,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the upstream with this prefix.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what it would do.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Propose what each tool of an MCP server needs, register it, and write gateway.yaml.
+
+    Its tools are read, not called. Run it again with another server to add it. AGENTGATE_API_KEY or your
+    sign-in registers the gateway as a resource server; the gateway itself keeps only that one's credential.
+    """
+    with _extra():
+        from .gateway_init import Options, initialize
+
+    options = Options(
+        upstream or (), name, identifier, prefix, env or (), header or (), config, replace, dry_run, yes
+    )
+    initialize(options)
+
+
+@command(app, "check", example="agentgate gateway check")
+def check(config: Config = CONFIG) -> None:
+    """Compare gateway.yaml with the MCP servers and the gate. Exits with 1 if something does not hold."""
+    with _extra():
+        from .gateway_check import check_all
+
+    raise typer.Exit(0 if check_all(config) else 1)
+
+
+@command(app, "accept", example="agentgate gateway accept read_text_file")
+def accept(
+    tools: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TOOL]...", help="Tools, resources or prompts whose definitions changed."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Accept all that differs.")] = False,
+    upstream: Annotated[str | None, typer.Option(metavar="PREFIX", help="Only of this upstream.")] = None,
+    scopes: Annotated[
+        bool, typer.Option("--scopes", help="Register the scopes as gateway.yaml describes them now.")
+    ] = False,
+    config: Config = CONFIG,
+    yes: Yes = False,
+) -> None:
+    """Show what MCP servers changed, and accept it. Without a name, list what differs.
+
+    What changed is blocked until it is accepted. What is new gets a proposed line in gateway.yaml.
+    """
+    with _extra():
+        from .gateway_accept import accept_changes
+
+    accept_changes(tools or (), every=every, upstream=upstream, scopes=scopes, file=config, yes=yes)
 
 
 @command(app, "run", example="agentgate gateway run")
@@ -60,11 +164,9 @@ def run(
     SIGTERM ends it once the calls in flight are answered. SIGHUP reads the files again, which also happens
     when they change.
     """
-    try:
+    with _extra():
         from ..gateway import logs, running
-    except ModuleNotFoundError:
-        raise MissingExtraError("gateway") from None
-    from ..gateway.files import Files
+        from ..gateway.files import Files
 
     logs.configure(log_level)
     if stdio:

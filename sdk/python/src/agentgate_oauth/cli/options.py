@@ -120,9 +120,15 @@ def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
 
 
-def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
-    """Register a function as a command. Its help ends in the example."""
-    return app.command(name, cls=Command, epilog=_example(example))
+def command(
+    app: typer.Typer, name: str, *, example: str, words_end_options: bool = False
+) -> Callable[[Function], Function]:
+    """Register a function as a command. Its help ends in the example.
+
+    With `words_end_options`, what follows the first argument is not read as options.
+    """
+    settings = {"allow_interspersed_args": not words_end_options}
+    return app.command(name, cls=Command, epilog=_example(example), context_settings=settings)
 
 
 def group_command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]:

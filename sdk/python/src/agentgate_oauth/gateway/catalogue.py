@@ -117,6 +117,11 @@ def find_line(lines: Mapping[str, Line], uri: str) -> Line | None:
     return next((line for key, line in lines.items() if _glob(key).fullmatch(uri)), None)
 
 
+def example_of(template: str) -> str:
+    """Return a URI that a URI template has."""
+    return _VARIABLE.sub("x", template)
+
+
 def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[Entry]:
     yield from _named("tools", prefix, upstream, upstream.tools, pinned)
     yield from _named("prompts", prefix, upstream, upstream.prompts, pinned)
@@ -124,8 +129,7 @@ def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[E
         if found := find_line(upstream.resources, uri):
             yield Entry("resources", prefix, uri, uri, found, definition, digest(definition))
     for template, definition in pinned.templates.items():
-        example = _VARIABLE.sub("x", template)
-        if found := upstream.resources.get(template) or find_line(upstream.resources, example):
+        if found := upstream.resources.get(template) or find_line(upstream.resources, example_of(template)):
             yield Entry("templates", prefix, template, template, found, definition, digest(definition))
 
 

@@ -229,8 +229,26 @@ def parse(text: str, name: str) -> Gateway:
 
 def dump(gateway: Gateway) -> str:
     """Return the text of the file, with every line of a tool, without what is the default."""
-    document = gateway.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return to_yaml(gateway.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def to_yaml(document: Any) -> str:
+    """Return YAML with one line for each short list, and for the arguments of a field."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists of words in one line, and the mappings of `context`."""
+
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        is_short = all(isinstance(one, (str, int)) for one in sequence) and len(str(sequence)) < 100
+        return super().represent_sequence(tag, sequence, flow_style=is_short or flow_style)
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        is_field = not {"arguments", "argument", "variable", "file"}.isdisjoint(mapping)
+        return super().represent_mapping(tag, mapping, flow_style=is_field or flow_style)
 
 
 class _Loader(yaml.SafeLoader):

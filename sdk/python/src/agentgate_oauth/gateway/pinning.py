@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Pins:
         self._live[upstream] = now
         expected = self._lock.get(upstream, Definitions())
         found: dict[tuple[str, str], Change] = {
-            (one.kind, one.name): one for one in changes(_comparable(expected), _comparable(now))
+            (one.kind, one.name): one for one in differences(expected, now)
         }
         before = self._changed.get(upstream, {})
         self._changed[upstream] = found
@@ -56,6 +56,16 @@ class Pins:
     def blocked(self) -> int:
         """Return how many definitions differ, without new ones."""
         return sum(one.what != "new" for found in self._changed.values() for one in found.values())
+
+
+def differences(pinned: Definitions, now: Definitions) -> Iterator[Change]:
+    """Yield what differs, with the definitions as they are. What only the protocol era changes does not."""
+    for one in changes(_comparable(pinned), _comparable(now)):
+        if one.kind == "instructions":
+            yield one
+        else:
+            before, after = pinned.of(one.kind), now.of(one.kind)
+            yield replace(one, before=before.get(one.name), after=after.get(one.name))
 
 
 def _comparable(definitions: Definitions) -> Definitions:
