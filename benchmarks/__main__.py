@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import delegating, following, growth, issuing, ratios, report, results
+from benchmarks import delegating, following, gateway, growth, issuing, ratios, report, results
 from benchmarks.machine import describe
 from benchmarks.pages import run as pages
 from benchmarks.pages.report import TABLES as PAGES_TABLES
@@ -26,7 +26,7 @@ QUICK = Plan(
 
 def main() -> None:
     options = parse()
-    if not options.pages:
+    if not (options.pages or options.gateway):
         require_wrk()
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
@@ -39,6 +39,8 @@ def main() -> None:
             finish(following.run(options.store or STORES, options.protocol, open_store), options, report.following)
         elif options.delegating:
             finish(delegating.run(options.store or STORES, options.protocol, open_store), options, report.delegating)
+        elif options.gateway:
+            finish(gateway.run(options.store or ["sqlite"], options.protocol, open_store), options, report.gateway)
         elif options.growth:
             finish(growth.run(options.store or STORES, options.protocol, open_store), options, report.growth)
         else:
@@ -52,6 +54,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pages", action="store_true", help="measure pages, endpoints and writes with much data")
     parser.add_argument("--following", action="store_true", help="measure verify while a worker follows the log")
     parser.add_argument("--delegating", action="store_true", help="measure verify of work that was handed on")
+    parser.add_argument("--gateway", action="store_true", help="measure the MCP gateway beside FastMCP's bare proxy")
     parser.add_argument("--issuing", action="store_true", help="measure only exchange and refresh")
     parser.add_argument("--store", choices=(*STORES, *SLOW_STORES), action="append", help="default: all; see the page")
     parser.add_argument("--processes", type=int, help="of the product, default 2 (SQLite: 1)")

@@ -17,6 +17,7 @@ SHORT = {"floor": "a Django JSON view without a database", "naive": "verify writ
 STORES_IN_README = ("sqlite", "postgresql")
 IN_README = ("floor", "naive", "dot_bearer", "dot_basic", "oidc_redis")
 AT = 32
+UPSTREAMS = {"stdio": "a process, over stdio", "http": "an HTTP endpoint"}
 # A text, what must be reached, the stretch goal, and where a run has the figure: the part, the store, the connections,
 # and names in the block. A stretch goal below the other means that less is better.
 GOALS: tuple[tuple[str, float, float, str], ...] = (
@@ -145,6 +146,17 @@ def delegating(run: results.Run) -> Iterator[str]:
             yield row(*where, name, _spread(ratio, "rate"), slower, *parts)
 
 
+def gateway(run: results.Run) -> Iterator[str]:
+    """Yield what the gateway takes besides verify, as multiples of what FastMCP's bare proxy takes."""
+    yield row("upstream", "gateway without verify ÷ bare proxy", "p50 in ms: gateway, its verify, bare proxy", "store")
+    yield rule(4)
+    for block in run["blocks"]:
+        ratio, p50 = block["ratio"], block["p50_ms"]
+        spread = f"{ratio['median']:.3g} ({ratio['min']:.3g} to {ratio['max']:.3g})"
+        times = ", ".join(f"{p50[name]:.1f}" for name in ("gateway", "verify", "bare"))
+        yield row(UPSTREAMS[block["upstream"]], spread, times, STORES[block["store"]])
+
+
 def _spent(target: Mapping[str, Any]) -> float:
     """Return the CPU time that the server and the database spend on a request."""
     cores = target["cores"]
@@ -212,5 +224,6 @@ BLOCKS = {
     "benchmark_costs": last_of("ratios", costs),
     "benchmark_goals": last_of("ratios", goals),
     "benchmark_growth": last_of("growth", growth),
+    "benchmark_gateway": last_of("gateway", gateway),
     "benchmark_summary": last_of("ratios", readme),
 }

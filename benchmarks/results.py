@@ -12,7 +12,7 @@ Run = dict[str, Any]
 
 
 def start(kind: str, machine: dict[str, object]) -> Run:
-    """Return an empty result. `kind` is "ratios", "growth" or "pages"."""
+    """Return an empty result. `kind` is that of the last one that it replaces, such as "ratios"."""
     now = datetime.now(UTC)
     return {"kind": kind, "started": now.isoformat(timespec="seconds"), "commit": _commit(), "machine": machine}
 

@@ -42,6 +42,17 @@ def test_tokens_and_a_slow_disk_are_measured(options: tuple[str, str]) -> None:
     assert "| not measured |" in done.stdout
 
 
+@pytest.mark.soak
+def test_the_gateway_is_measured_beside_a_bare_proxy() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--gateway", "--seconds=1", "--warm-up=1", "--pairs=1"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "| a process, over stdio |" in done.stdout
+    assert "| an HTTP endpoint |" in done.stdout
+
+
 @cases("wrong", ["--references=other", "--store=oracle", "--connections=x"])
 def test_a_wrong_option_is_refused(
     wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
