@@ -15,6 +15,7 @@ import time
 TEXT = {"type": "string"}
 TOOLS = ["echo", "pid", "wait", "environment", "count", "attack"]
 LOCK = threading.Lock()
+START = sys.argv[1]
 
 
 def send(**message):
@@ -124,6 +125,14 @@ def large_stderr(number):
     answer(number, "well")
 
 
+def tell_secrets(number):
+    sys.stderr.write(
+        f"key {os.environ['GIVEN']}\n" + "x" * 1980 + os.environ["GIVEN"].splitlines()[0] + "\nend\n"
+    )
+    sys.stderr.flush()
+    answer(number, "told")
+
+
 def ignore_signals(number):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answer(number, str(os.getpid()))
@@ -182,6 +191,16 @@ def handle(message):
         send(
             id=number, result={"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about}
         )
+    elif method == "tools/list" and START == "hanging_list":
+        pass
+    elif method == "tools/list" and START == "endless_list":
+        send(id=number, result={"tools": [], "nextCursor": "same"})
+    elif method == "tools/list" and START == "doubled_list":
+        send(id=number, result={"tools": [{"name": "echo", "inputSchema": {"type": "object"}}] * 2})
+    elif method == "tools/list" and START == "large_list":
+        tool = {"name": "x", "inputSchema": {"type": "object"}, "description": "x" * 90_000}
+        page = int(message.get("params", {}).get("cursor", 0))
+        send(id=number, result={"tools": [{**tool, "name": str(page)}], "nextCursor": str(page + 1)})
     elif method == "tools/list":
         send(id=number, result={"tools": [{"name": one, "inputSchema": {"type": "object"}} for one in TOOLS]})
     elif method == "tools/call":
@@ -198,7 +217,8 @@ def handle(message):
         send(id=number, error={"code": -32601, "message": "Method not found"})
 
 
-def main(start):
+def main():
+    start = START
     if start == "exit":
         sys.exit(3)
     if start == "hang":
@@ -212,4 +232,4 @@ def main(start):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -118,7 +118,7 @@ async def test_an_upstream_that_does_not_answer_is_an_error() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with pool_of(f"http://127.0.0.1:{unused.getsockname()[1]}/mcp") as pool:
-            with pytest.raises(UpstreamFailed, match="could not be reached. It was not carried out"):
+            with pytest.raises(UpstreamFailed, match="could not be reached. The call was not carried out"):
                 await attack(pool, "cut")
 
 

@@ -117,7 +117,7 @@ async def test_the_session_that_was_idle_for_longest_makes_room() -> None:
 
 async def test_without_a_free_session_a_call_is_refused() -> None:
     async with pool_of(Limits(sessions=1)) as pool, client(pool, "u"):
-        with pytest.raises(UpstreamBusy, match="all 1 sessions are in use. It was not carried out"):
+        with pytest.raises(UpstreamBusy, match="all 1 sessions are in use. The call was not carried out"):
             await say(client(pool, "v"), "pid")
 
 
@@ -337,6 +337,52 @@ async def test_live_definitions_are_compared_before_calls() -> None:
             await say(one, "pid")
         await say(client(pool), "pid")
         assert len(compared) == 2
+
+
+@pytest.mark.parametrize(
+    "start, problem",
+    [
+        ("hanging_list", "did not answer within"),
+        ("endless_list", "lists more than 50 pages"),
+        ("doubled_list", "lists echo twice"),
+        ("large_list", "lists too much"),
+    ],
+)
+async def test_without_a_comparison_no_call_is_sent(start: str, problem: str) -> None:
+    async with pool_of(start=start, compare=lambda *_: None) as pool:
+        with pytest.raises(UpstreamError, match=problem) as raised:
+            await say(client(pool), "echo", text="here")
+        assert not raised.value.sent
+
+
+async def test_closing_does_not_wait_for_a_start() -> None:
+    async with pool_of(Limits(start_seconds=60), start="hang") as pool:
+        waiting = asyncio.ensure_future(say(client(pool), "pid"))
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(pool.aclose(0), 5)
+        with pytest.raises(UpstreamFailed, match="was ended by the gateway. The call was not carried out"):
+            await waiting
+    assert not children()
+
+
+def children() -> list[str]:
+    """Return the programs that this process has started and that are running."""
+    task = Path("/proc/self/task") / str(os.getpid()) / "children"
+    return [pid for pid in task.read_text().split() if is_running(int(pid))]
+
+
+async def test_values_of_the_environment_are_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "agentgate_oauth.gateway")
+    monkeypatch.setenv("GIVEN", "first-secret-line\nsecond-secret-line")
+    pool = Upstreams({"up": upstream(environment=["GIVEN"])}, Limits())
+    assert await say(client(pool), "attack", how="tell_secrets") == "told"
+    await eventually(lambda: "up: end" in caplog.text)
+    await pool.aclose(0)
+    assert "up: key [hidden]" in caplog.text
+    assert "secret" not in caplog.text
+    assert "first-" not in caplog.text
 
 
 async def test_nothing_of_a_killed_process_stays() -> None:

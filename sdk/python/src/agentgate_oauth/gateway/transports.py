@@ -7,6 +7,7 @@ upstream wait for an answer at a time. What breaks a limit ends its own session;
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -90,7 +91,8 @@ current_call: ContextVar[Call | None] = ContextVar("agentgate_gateway_call", def
 class UpstreamTransport(ClientTransport):
     """A connection for one session. Once it has ended, `ended` says why, and `on_end` has been called.
 
-    `changed` is set when the upstream says that a list has changed. `received` counts bytes.
+    `closed` is set while nothing of it is left. `changed` is set when the upstream says that a list has
+    changed.
     """
 
     def __init__(self, name: str, limits: Limits) -> None:
@@ -99,7 +101,8 @@ class UpstreamTransport(ClientTransport):
         self.ended: str | None = None
         self.on_end: Callable[[], None] = lambda: None
         self.changed = False
-        self.received = 0
+        self.closed = asyncio.Event()
+        self.closed.set()
         self._bytes = _Pace(BYTES_PER_SECOND, limits.message_bytes * 2)
         self._messages = _Pace(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
         self._unanswered: set[RequestId] = set()
@@ -117,6 +120,7 @@ class UpstreamTransport(ClientTransport):
         self, *, transport_options: TransportOptions | None = None, **session_kwargs: Unpack[SessionKwargs]
     ) -> AsyncGenerator[ClientSession, None]:
         session_class = (transport_options or TransportOptions()).session_class
+        self.closed.clear()
         try:
             async with (
                 self._streams() as (receiver, writer),
@@ -130,13 +134,14 @@ class UpstreamTransport(ClientTransport):
         except Exception:
             self.end("sent what cannot be processed, or its connection failed")
             raise
+        finally:
+            self.closed.set()
 
     def _streams(self) -> AbstractAsyncContextManager[TransportStreams]:
         raise NotImplementedError
 
     async def count(self, size: int) -> None:
         """Count bytes that arrived, and wait if they arrive too fast."""
-        self.received += size
         await self._bytes.take(size)
 
     async def admit(self, message: JSONRPCMessage) -> bool:
@@ -186,6 +191,8 @@ class StdioTransport(UpstreamTransport):
         super().__init__(name, limits)
         self._command = command
         self._environment = dict(environment)
+        lines = {line for value in environment.values() for line in [value, *value.splitlines()]}
+        self._hidden = sorted((one for one in lines if len(one) >= SHORTEST_SECRET), key=len, reverse=True)
 
     @asynccontextmanager
     async def _streams(self) -> AsyncGenerator[TransportStreams, None]:
@@ -303,9 +310,10 @@ class StdioTransport(UpstreamTransport):
 
     def _printable(self, line: bytearray, dropped: int) -> str:
         text = line[:STDERR_LINE_BYTES].decode(errors="replace")
-        for value in self._environment.values():
-            if len(value) >= SHORTEST_SECRET:
-                text = text.replace(value, "[hidden]")
+        for value in self._hidden:
+            text = text.replace(value, "[hidden]")
+        if len(line) >= STDERR_LINE_BYTES and self._hidden:
+            text = text[: -len(self._hidden[0])]  # a value can be cut off at the end
         text = "".join(one if one.isprintable() else " " for one in text)
         return f"{text} ({dropped} lines before it are left out)" if dropped else text
 

@@ -41,6 +41,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 from typing_extensions import Self
 
 from .._version import VERSION
@@ -76,7 +77,7 @@ class UpstreamError(FastMCPError):
     """A call has no answer of the upstream. `sent` says whether the request may have reached it."""
 
     def __init__(self, upstream: str, problem: str, *, sent: bool) -> None:
-        outcome = "It may have been carried out." if sent else "It was not carried out."
+        outcome = "The call may have been carried out." if sent else "The call was not carried out."
         super().__init__(f"The upstream {upstream} {problem}. {outcome}", log_level=logging.WARNING)
         self.upstream = upstream
         self.problem = problem
@@ -204,6 +205,9 @@ class Upstreams:
             session.transport.changed = False
             try:
                 definitions = await _read_definitions(session)
+            except UpstreamError as error:
+                session.transport.changed = True
+                raise type(error)(error.upstream, error.problem, sent=False) from None
             except BaseException:
                 session.transport.changed = True
                 raise
@@ -356,7 +360,7 @@ class _Session:
     async def wait_until_open(self) -> None:
         """Wait for the start, which other calls may wait for too. Raises UpstreamFailed."""
         await asyncio.wait([self._opening])
-        problem = self._opening.result()
+        problem = "was ended by the gateway" if self._opening.cancelled() else self._opening.result()
         if problem is not None:
             raise UpstreamFailed(self.key.upstream, problem, sent=False)
         if self.transport.ended is not None:
@@ -422,12 +426,15 @@ class _Session:
 
     async def _close(self) -> None:
         try:
-            await asyncio.wait([self._opening], timeout=self.limits.start_seconds + CLOSE_SECONDS)
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
             self.transport.end("was ended by the gateway")
             await self.connection.close()  # type: ignore[no-untyped-call]
         except Exception as error:
             logger.debug("%s: the session had failed: %s", self.key.upstream, type(error).__name__)
         finally:
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await self.transport.closed.wait()
             self.forget(self, True)
 
     async def request(
@@ -495,15 +502,16 @@ class _Session:
         call = current_call.get()
         if call is None or call not in self.calls:
             call = self._last_call(must_be_certain)
-        if call is None:
+        if call is None or call.owner is None:
             return False
         _restore_request_context(call.owner._proxy_rc_ref)
         return call.owner._proxy_rc_ref[0] is not None
 
     def _last_call(self, must_be_of_one_connection: bool) -> Call | None:
-        if must_be_of_one_connection and len({_connection(call) for call in self.calls}) > 1:
+        calls = [call for call in self.calls if call.owner is not None]
+        if must_be_of_one_connection and len({_connection(call) for call in calls}) > 1:
             return None
-        return next(reversed(self.calls), None)
+        return calls[-1] if calls else None
 
     async def _log(self, message: Any) -> None:
         if self._restore(must_be_certain=False):
@@ -531,10 +539,10 @@ class _Nowhere(UpstreamTransport):
 
 async def _read_definitions(session: _Session) -> Definitions:
     capabilities = session.connection.server_capabilities
-    before = session.transport.received
+    left = [2 * session.limits.message_bytes]
 
     async def read(is_offered: object, request: Any, field_name: str, key: str) -> dict[str, Definition]:
-        return await _read_pages(session, request, field_name, key, before) if is_offered else {}
+        return await _read_pages(session, request, field_name, key, left) if is_offered else {}
 
     resources = capabilities and capabilities.resources
     return Definitions(
@@ -547,8 +555,9 @@ async def _read_definitions(session: _Session) -> Definitions:
 
 
 async def _read_pages(
-    session: _Session, request: Any, field_name: str, key: str, before: int
+    session: _Session, request: Any, field_name: str, key: str, left: list[int]
 ) -> dict[str, Definition]:
+    """Return all entries by their keys. `left` is how many bytes all lists may still have."""
     name, found, cursor = session.key.upstream, dict[str, Definition](), None
     for _ in range(MAX_PAGES):
         page = await _read_page(session, request(params=PaginatedRequestParams(cursor=cursor)))
@@ -556,8 +565,8 @@ async def _read_pages(
             if one[key] in found:
                 raise UpstreamFailed(name, f"lists {_shortened(one[key])} twice", sent=False)
             found[one[key]] = one
-        too_large = session.transport.received - before > 2 * session.limits.message_bytes
-        if too_large or len(found) > MAX_DEFINITIONS:
+        left[0] -= len(to_json(page))
+        if left[0] < 0 or len(found) > MAX_DEFINITIONS:
             raise UpstreamFailed(name, "lists too much", sent=False)
         cursor = page.get("nextCursor")
         if cursor is None:
@@ -598,8 +607,8 @@ def _secret(name: str, secret: Secret) -> str:
 
 def _connection(call: Call) -> object:
     """Return what is the same for all requests of a client's connection."""
-    stashed = None if call.owner is None else call.owner._proxy_rc_ref[0]
-    session = None if stashed is None else stashed[0].session
+    stashed = call.owner._proxy_rc_ref[0]
+    session = None if stashed is None or stashed[0] is None else stashed[0].session
     return getattr(session, "_connection", session)
 
 
