@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,32 @@ from agentgate_oauth.gateway.upstreams import read_definitions
 
 GATE = "https://gate.example"
 APPROVAL_URL = f"{GATE}/approvals/apr_1"
+TIME = "2026-12-01T12:00:00Z"
 ALL = ("notes:read", "notes:write", "shop:pay")
+
+
+MODERN = {
+    "Content-Type": "application/json",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Accept": "application/json, text/event-stream",
+}
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+async def post(served: Any, body: Any, token: str = "ada.agent", **headers: str) -> httpx.Response:
+    """Send one message of the modern protocol."""
+    named = {**MODERN, "Authorization": f"Bearer {token}", **headers}
+    async with httpx.AsyncClient() as http:
+        return await http.post(f"{served.url}/mcp", content=json.dumps(body), headers=named)
+
+
+def message(method: str, **params: Any) -> dict[str, Any]:
+    meta = {**META, **params.pop("meta", {})}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
 
 
 class FakeGate:
@@ -42,6 +67,7 @@ class FakeGate:
         self.introspected: list[str] = []
         self.settled: list[tuple[str, Any]] = []
         self.fails_settling = 0
+        self.looks = 0
         self.is_down = False
 
     def client(self) -> httpx.AsyncClient:
@@ -57,7 +83,8 @@ class FakeGate:
         if path == "/tokens/verify":
             return httpx.Response(200, json=self._verify(json.loads(request.content)))
         if path.startswith("/approvals/"):
-            found = {"id": "apr_1", "status": self.status, "expiresAt": "2026-12-01T12:00:00Z"}
+            self.looks += 1
+            found = {"id": "apr_1", "status": self.status, "expiresAt": TIME}
             return httpx.Response(200, json=found)
         if path.startswith("/tokens/reservations/"):
             return self._settle(path.rsplit("/", 1)[1], json.loads(request.content))
@@ -96,8 +123,7 @@ class FakeGate:
             self.fails_settling -= 1
             return httpx.Response(503, json={"code": "unavailable"})
         self.settled.append((act, body.get("amount")))
-        amount = {"value": "1", "currency": "EUR"}
-        done = {"id": "rsv_1", "status": "committed", "reserved": amount, "amount": amount}
+        done = {"id": "rsv_1", "status": "committed", "amount": "10", "currency": "EUR", "expiresAt": TIME}
         return httpx.Response(200, json=done)
 
 
@@ -109,6 +135,8 @@ class Notes(FastMCP[Any]):
         self.called: list[tuple[str, Any]] = []
         self.blocker = threading.Event()
         self.blocker.set()
+        self.paying = threading.Event()
+        self.paying.set()
         called = self.called
 
         @self.tool(description="Read a note")
@@ -124,8 +152,10 @@ class Notes(FastMCP[Any]):
             return f"written: {name}"
 
         @self.tool(description="Pay someone")
-        def pay(to: str, amount: str, fails: bool = False) -> dict[str, str]:
+        async def pay(to: str, amount: str, fails: bool = False) -> dict[str, str]:
             called.append(("pay", amount))
+            while not self.paying.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             if fails:
                 raise ValueError("no money")
             return {"total": "7.50"}
@@ -251,3 +281,11 @@ async def gateway(files: Files, gate: FakeGate, *, is_shadow: bool = False) -> A
 @contextmanager
 def _no_signals() -> Iterator[None]:
     yield
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is the case, for at most 5 seconds."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        await asyncio.sleep(0.005)

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import httpx
 import pytest
 from fastmcp.exceptions import ToolError
-from gateways import FakeGate, Notes, Served
+from gateways import MODERN, FakeGate, Notes, Served, gateway, message, post
 from mcp.shared.exceptions import MCPError
 
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.files import Files
-
-MODERN = {
-    "Content-Type": "application/json",
-    "MCP-Protocol-Version": "2026-07-28",
-    "Accept": "application/json, text/event-stream",
-}
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-
-
-async def post(served: Served, body: Any, token: str = "ada.agent", **headers: str) -> httpx.Response:
-    """Send one message of the modern protocol."""
-    named = {**MODERN, "Authorization": f"Bearer {token}", **headers}
-    async with httpx.AsyncClient() as http:
-        return await http.post(f"{served.url}/mcp", content=json.dumps(body), headers=named)
-
-
-def message(method: str, **params: Any) -> dict[str, Any]:
-    meta = {**META, **params.pop("meta", {})}
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +135,6 @@ async def test_only_what_the_pinned_schema_names_is_forwarded(
 async def test_a_line_without_a_pinned_definition_exposes_nothing(
     files: Files, gate: FakeGate, notes: Notes
 ) -> None:
-    from gateways import gateway
-
     pinned = lock.load(files.lock)["notes"]
     lock.save(files.lock, {"notes": pinned.with_one("tools", "read_note", None)})
     async with gateway(files, gate) as served, served.client() as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
@@ -65,18 +65,19 @@ class TokenSource(Protocol):
 class Introspections:
     """Answers of introspection, each for at most 5 seconds, by the digest of the token."""
 
-    def __init__(self, verifier: AsyncAgentGateVerifier) -> None:
+    def __init__(self, verifier: AsyncAgentGateVerifier, clock: Callable[[], float] = time.monotonic) -> None:
         self._verifier = verifier
+        self._clock = clock
         self._found: OrderedDict[bytes, tuple[float, Introspection]] = OrderedDict()
 
     async def of(self, token: str) -> Introspection:
         """Return what the gate says of a token. Raises AgentGateError if it says nothing."""
         key = _key(token)
         held = self._found.get(key)
-        if held is not None and time.monotonic() < held[0]:
+        if held is not None and self._clock() < held[0]:
             return held[1]
         # From when it was asked: an answer that was on its way for long is that much older.
-        until = time.monotonic() + INTROSPECTION_SECONDS
+        until = self._clock() + INTROSPECTION_SECONDS
         found = await self._verifier.introspect(token)
         self._found[key] = (until, found)
         self._found.move_to_end(key)

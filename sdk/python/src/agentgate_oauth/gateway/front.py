@@ -67,6 +67,10 @@ class Tokens(TokenVerifier):
             expires_at=found.exp,
         )
 
+
+class Authentication(RemoteAuthProvider):
+    """Answers 503 if a token cannot be checked; FastMCP would answer 500."""
+
     def get_middleware(self) -> list[Any]:
         return [Middleware(AnswerUnavailable), *super().get_middleware()]
 
@@ -323,10 +327,10 @@ def http_app(
     )
 
 
-def auth_of(gateway: Gateway, catalogue: Catalogue, introspections: Introspections) -> RemoteAuthProvider:
+def auth_of(gateway: Gateway, catalogue: Catalogue, introspections: Introspections) -> Authentication:
     """Return what authenticates, and publishes where tokens come from (RFC 9728)."""
     parts = urlsplit(gateway.identifier)
-    return RemoteAuthProvider(
+    return Authentication(
         token_verifier=Tokens(introspections),
         authorization_servers=[AnyHttpUrl(f"{gateway.gate.rstrip('/')}/oauth")],
         base_url=f"{parts.scheme}://{parts.netloc}",

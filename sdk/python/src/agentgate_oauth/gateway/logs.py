@@ -6,11 +6,14 @@ import json
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
+
+from mcp.shared.exceptions import MCPDeprecationWarning
 
 logger = logging.getLogger("agentgate_oauth.gateway")
 calls = logging.getLogger("agentgate_oauth.gateway.calls")
@@ -72,6 +75,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure(level: str) -> None:
     """Send all logs to stderr as JSON. Libraries are heard from "warning", or with the level "debug"."""
+    # Clients of the older era hear of approvals by log messages, which the newest era discourages.
+    warnings.simplefilter("ignore", MCPDeprecationWarning)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

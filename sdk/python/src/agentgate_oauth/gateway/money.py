@@ -21,7 +21,8 @@ logger = logging.getLogger("agentgate_oauth.gateway")
 
 # A commit that the gate does not confirm is repeated for so long. The reservation lives longer.
 RETRY_SECONDS = 600.0
-_LONGEST_PAUSE = 30.0
+MAX_SECONDS = 3600  # the gate's limit
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 
 class Money:
@@ -30,7 +31,7 @@ class Money:
     def __init__(self, verifier: AsyncAgentGateVerifier, limits: Limits) -> None:
         self._verifier = verifier
         seconds = limits.start_seconds + 2 * limits.call_seconds + RETRY_SECONDS
-        self._expires_in = timedelta(seconds=round(seconds))
+        self._expires_in = timedelta(seconds=min(round(seconds), MAX_SECONDS))
         self._settling: set[asyncio.Task[None]] = set()
 
     async def reserve(self, token: str, question: Question) -> AsyncReservation:
@@ -76,7 +77,7 @@ class Money:
         return task
 
     async def _settle(self, reservation: AsyncReservation, act: str, amount: str | None) -> None:
-        deadline, pause = time.monotonic() + RETRY_SECONDS, 0.5
+        deadline, pause = time.monotonic() + RETRY_SECONDS, _FIRST_PAUSE
         while True:
             try:
                 await (reservation.void() if act == "void" else reservation.commit(amount))

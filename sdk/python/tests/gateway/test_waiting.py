@@ -1,0 +1,172 @@
+"""Approvals within the call: the user is shown where to decide, and an approved call runs once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from fastmcp.client.elicitation import ElicitResult
+from fastmcp.exceptions import ToolError
+from gateways import APPROVAL_URL, FakeGate, Notes, Served, until
+
+from agentgate_oauth.gateway import lock
+
+NOTE = {"name": "a", "text": "b"}
+
+
+class Person:
+    """Opens links, and decides there. `answer` is what the client says of the link."""
+
+    def __init__(self, gate: FakeGate, answer: str = "accept") -> None:
+        self.gate, self.answer = gate, answer
+        self.links: list[str] = []
+
+    async def __call__(self, message: str, response_type: Any, params: Any, context: Any) -> Any:
+        self.links.append(params.url)
+        if self.answer == "accept":
+            self.gate.status = "approved"
+        return ElicitResult(action=self.answer)
+
+
+@pytest.fixture(params=["legacy", "auto"], ids=["2025-11-25", "2026-07-28"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_a_client_that_opens_urls_shows_the_page(
+    gate: FakeGate, notes: Notes, served: Served, mode: str
+) -> None:
+    gate.asks.add("notes:write")
+    person = Person(gate)
+    async with served.client(mode=mode, elicitation_handler=person) as client:
+        result = await client.call_tool("write_note", NOTE)
+    assert result.data == "written: a"
+    assert person.links == [APPROVAL_URL]
+    assert notes.called == [("write_note", "a")]
+
+
+async def test_a_user_who_declines_is_not_waited_for(
+    gate: FakeGate, notes: Notes, served: Served, mode: str
+) -> None:
+    gate.asks.add("notes:write")
+    async with served.client(mode=mode, elicitation_handler=Person(gate, "decline")) as client:
+        with pytest.raises(ToolError, match="approval_required"):
+            await client.call_tool("write_note", NOTE)
+    assert (gate.looks, notes.called) == (0, [])
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_another_client_hears_of_the_link_while_the_call_waits(
+    gate: FakeGate, notes: Notes, served: Served, mode: str
+) -> None:
+    gate.asks.add("notes:write")
+    heard: list[str] = []
+
+    async def log(message: Any) -> None:
+        heard.append(str(message.data))
+
+    async def progress(_: float, __: float | None, message: str | None) -> None:
+        heard.append(str(message))
+        gate.status = "approved"
+
+    async with served.client(mode=mode, log_handler=log, progress_handler=progress) as client:
+        assert (await client.call_tool("write_note", NOTE)).data == "written: a"
+    assert [APPROVAL_URL in text for text in heard] == [True, True]
+
+
+async def test_without_an_answer_the_call_ends_with_the_link_and_what_to_do(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    gate.asks.add("notes:write")
+    async with served.client() as client:
+        with pytest.raises(ToolError) as raised:
+            await client.call_tool("write_note", NOTE)
+        body = json.loads(str(raised.value))
+        assert (body["reason"], body["approvalUrl"]) == ("approval_required", APPROVAL_URL)
+        assert "Then send it again" in body["detail"]
+        assert notes.called == []
+        # The user approves later: the same call, sent twice at once, is carried out once.
+        gate.status = "approved"
+        notes.blocker.clear()
+        calls = [asyncio.create_task(client.call_tool("write_note", NOTE)) for _ in range(2)]
+        await until(lambda: notes.called)
+        notes.blocker.set()
+        assert [(await call).data for call in calls] == ["written: a"] * 2
+    assert notes.called == [("write_note", "a")]
+
+
+async def test_the_same_call_joins_one_that_waits(gate: FakeGate, notes: Notes, served: Served) -> None:
+    be_patient(served)
+    gate.asks.add("notes:write")
+    async with served.client() as client, served.client("ada.agent.2", "legacy") as twin:
+        calls = [asyncio.create_task(client.call_tool("write_note", NOTE))]
+        await until(lambda: gate.looks)
+        calls += [asyncio.create_task(one.call_tool("write_note", NOTE)) for one in (client, twin)]
+        async with served.client("bob.agent") as bob, served.client("ada.other") as other:
+            differing = [(bob, NOTE), (other, NOTE), (client, {**NOTE, "text": "c"})]
+            asked = [asyncio.create_task(one.call_tool("write_note", note)) for one, note in differing]
+            await until(lambda: len(gate.verified) == 4)
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+            await until(lambda: len(served.running.decisions._flights.announced) == 1)
+        gate.status = "approved"
+        assert [(await call).data for call in calls] == ["written: a"] * 3
+    assert notes.called == [("write_note", "a")]
+
+
+async def test_calls_without_an_approval_are_not_joined(notes: Notes, served: Served) -> None:
+    async with served.client() as client:
+        await asyncio.gather(*(client.call_tool("write_note", NOTE) for _ in range(2)))
+    assert notes.called == [("write_note", "a")] * 2
+
+
+def be_patient(served: Served) -> None:
+    state = served.running.decisions.state
+    state.limits = state.limits.model_copy(update={"approval_seconds": 10.0})
+
+
+async def test_a_client_that_goes_away_ends_its_waiting(gate: FakeGate, notes: Notes, served: Served) -> None:
+    gate.asks.add("notes:write")
+    be_patient(served)
+    flights = served.running.decisions._flights
+    async with served.client() as client:
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks)
+        assert len(flights.announced) == 1
+        follower = served.client("ada.agent.2")
+        async with follower:
+            joined = asyncio.create_task(follower.call_tool("write_note", NOTE))
+            await asyncio.sleep(0.1)
+            call.cancel()
+            await until(lambda: len(gate.verified) >= 2)  # the one that joined goes on by itself
+            gate.status = "approved"
+            assert (await joined).data == "written: a"
+    await until(lambda: not flights.announced)
+    assert notes.called == [("write_note", "a")]
+
+
+async def test_what_changes_while_the_call_waits_counts(gate: FakeGate, notes: Notes, served: Served) -> None:
+    gate.asks.add("notes:write")
+    be_patient(served)
+    running = served.running
+    async with served.client() as client:
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks)
+        gate.ended.add("ada.agent")
+        gate.status = "approved"
+        with pytest.raises(ToolError, match="token_revoked"):
+            await call
+        gate.ended.clear()
+        gate.status = "pending"
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks > 1)
+        pinned = lock.load(running.files.lock)["notes"]
+        changed = {**pinned.tools["write_note"], "description": "Write a note, and send it to everyone"}
+        running.decisions.state.pins.compare("notes", pinned.with_one("tools", "write_note", changed))
+        gate.status = "approved"
+        with pytest.raises(ToolError, match="definition_changed"):
+            await call
+    assert notes.called == []
