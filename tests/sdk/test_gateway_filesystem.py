@@ -10,23 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agentgate_oauth import AgentGateAdmin
-from agentgate_oauth.gateway import config, lock
-from agentgate_oauth.gateway.files import Credential, Files, save_credential
-from agentgate_oauth.gateway.upstreams import read_definitions
+from agentgate_oauth.gateway import config
+from agentgate_oauth.gateway.files import Files
 from fastmcp import Client
 from fastmcp.exceptions import ToolError
 
 from tests.live.gate import Gate, Person, expect
 from tests.live.oauth import node
 from tests.sdk.conftest import SDK
+from tests.sdk.test_command_line import Terminal
 from tests.servers import free_port
 
 SERVER = "@modelcontextprotocol/server-filesystem/dist/index.js"
 MAIN = "from agentgate_oauth.cli import main; main()"
 READ, WRITE = "files:read", "files:write"
 PATHS = {"move_file": ("source", "destination"), "read_multiple_files": ("paths",), "list_allowed_directories": ()}
-WRITING = ("write_file", "edit_file", "create_directory", "move_file")
+WRITING = {"write_file", "edit_file", "create_directory", "move_file"}
 # What each tool needs besides its paths.
 MORE: Mapping[str, dict[str, Any]] = {
     "write_file": {"content": "x"},
@@ -51,40 +50,32 @@ class Notes:
         self.log.touch()
         self.files = Files(folder / "gateway.yaml")
 
-    def prepare(self, admin: AgentGateAdmin) -> None:
-        server = admin.create_resource_server(name="Notes", identifier=self.url, scopes=[READ, WRITE])
-        save_credential(self.files.credential, Credential(server.id, server.secret))
-        upstream = {"command": self.command(), "root": str(self.root), "tools": {}}
-        definitions = asyncio.run(read_definitions("files", config.Upstream(**upstream), config.Limits()))
-        lock.save(self.files.lock, {"files": definitions})
-        upstream["tools"] = {name: self.line(name) for name in definitions.tools}
-        about = {"version": 1, "gate": self.gate.url, "name": "Notes", "identifier": self.url}
-        written = {**about, "upstreams": {"files": upstream}, "limits": {"approval_seconds": 10}}
-        self.files.config.write_text(json.dumps(written))
-        self.log.write_text("")
-
-    def command(self) -> list[str]:
-        """Return the upstream's command, which also writes what the gateway sends into the log."""
+    def init(self) -> None:
+        """Write the files with the command line. Then put a log of what the gateway sends before the upstream."""
         modules = node.FOLDER / "node_modules"
         program = [str(modules / node.node_package() / "bin" / "node"), str(modules / SERVER), str(self.root)]
-        return ["sh", "-c", 'log=$1; shift; tee -a "$log" | "$@"', "sh", str(self.log), *program]
-
-    @staticmethod
-    def line(name: str) -> dict[str, Any]:
-        paths = list(PATHS.get(name, ("path",)))
-        context = {"target": {"arguments": paths, "as": "path"}} if paths else {}
-        scope = {"scope": WRITE, "risk": "high", "asks": True} if name in WRITING else {"scope": READ, "risk": "low"}
-        return {**scope, "context": context}
+        options = ("--prefix", "filesystem", "--name", "Notes", "--identifier", self.url, "--yes")
+        terminal = Terminal(self.folder, AGENTGATE_URL=self.gate.url, AGENTGATE_API_KEY=self.developer.api_key)
+        terminal.run("gateway", "init", *options, "--", *program)
+        written = config.load(self.files.config)
+        (self.prefix,) = written.upstreams
+        logged = ["sh", "-c", 'log=$1; shift; tee -a "$log" | "$@"', "sh", str(self.log), *program]
+        upstream = written.upstreams[self.prefix].model_copy(update={"command": logged})
+        self.files.config.write_text(config.dump(written.model_copy(update={"upstreams": {self.prefix: upstream}})))
+        self.lines = upstream.tools
 
     def seen(self) -> list[str]:
         messages = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [json.dumps(one["params"]) for one in messages if one.get("method") == "tools/call"]
 
-    def client(self, person: Person, **modes: str) -> Client[Any]:
-        agent = self.gate.agent(self.developer, (READ, WRITE))
-        asked = self.gate.initiate(agent, (READ, WRITE), resource=[self.url])
-        code = self.gate.approve(asked, person, modes={WRITE: "allow", **modes})
-        return Client(self.url, auth=expect(200, self.gate.exchange(agent, code))["accessToken"])
+    def client(self, person: Person, mode: str = "allow") -> Client[Any]:
+        """Return a client that claims other roots, which must not become those of the upstream."""
+        scopes = tuple({line.scope for line in self.lines.values()})
+        agent = self.gate.agent(self.developer, scopes)
+        asked = self.gate.initiate(agent, scopes, resource=[self.url])
+        code = self.gate.approve(asked, person, modes={scope: mode for scope in scopes if scope != READ})
+        token = expect(200, self.gate.exchange(agent, code))["accessToken"]
+        return Client(self.url, auth=token, mode="legacy", roots=[self.folder.as_uri()])
 
     async def decide(self, person: Person, act: str) -> None:
         while not (found := self.gate.get("/approvals?status=pending", **person.headers).json()["items"]):
@@ -97,8 +88,7 @@ class Notes:
 def notes(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notes]:
     node.install()
     notes = Notes(tmp_path_factory.mktemp("gateway"), gate)
-    with AgentGateAdmin(gate.url, notes.developer.api_key) as admin:
-        notes.prepare(admin)
+    notes.init()
     command = [sys.executable, "-c", MAIN, "gateway", "run", "--config", str(notes.files.config)]
     environment = {**os.environ, "PYTHONPATH": str(SDK / "src")}
     with (notes.folder / "log").open("w") as log:
@@ -110,9 +100,21 @@ def notes(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Note
     assert process.wait(30) == 0
 
 
+def test_init_proposes_scopes_and_maps_every_path(notes: Notes) -> None:
+    assert {name for name, line in notes.lines.items() if line.asks} == WRITING
+    scopes = {name: line.scope for name, line in notes.lines.items()}
+    own = {"move_file": "filesystem:move_file", **dict.fromkeys(WRITING - {"move_file"}, WRITE)}
+    assert scopes == {**dict.fromkeys(scopes, READ), **own}
+    for name, line in notes.lines.items():
+        paths = PATHS.get(name, ("path",))
+        mapped = line.context.target
+        assert ((*mapped.arguments,) if mapped else ()) == paths
+        assert mapped is None or mapped.kind == "path"
+
+
 async def test_it_reads_and_asks_before_it_writes(notes: Notes, person: Person) -> None:
     before = len(notes.seen())
-    async with notes.client(person, **{WRITE: "ask"}) as client:
+    async with notes.client(person, "ask") as client:
         for path in ("public/a.md", "./public//a.md", f"{notes.root}/public/a.md"):
             read = await client.call_tool("read_text_file", {"path": path})
             assert read.content[0].text == "text of a.md"
@@ -143,7 +145,7 @@ SPELLINGS = (
 @pytest.fixture(scope="module")
 def bounded(notes: Notes) -> None:
     inside = {"field": "target", "operator": "matches_any", "values": ["public", "public/*"]}
-    notes.gate.policy(notes.developer, "context_match", actions=["files:*"], conditions=[inside])
+    notes.gate.policy(notes.developer, "context_match", conditions=[inside])
 
 
 @pytest.mark.usefixtures("bounded")
@@ -155,8 +157,6 @@ async def test_a_policy_bounds_every_path_of_every_tool_before_the_upstream_sees
         tools = [one for one in await client.list_tools() if one.name != "request_access"]
         for tool in tools:
             paths = PATHS.get(tool.name, ("path",))
-            named = {"path", "paths", "source", "destination"} & tool.inputSchema["properties"].keys()
-            assert named == {*paths}, "every path is mapped"
             wrongs = SPELLINGS if tool.name == "read_text_file" else ("../notes2/d.md", "secret/b.md")
             for wrong in (one.format(root=notes.root) for one in wrongs):
                 for name in paths:
