@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from agentgate_oauth.gateway.config import Context, Line, Mapped
-from agentgate_oauth.gateway.question import Refused, ask_about_tool, normalize_path
+from agentgate_oauth.gateway.question import Refused, ask_about_tool, normalize_path, require_plain_uri
 
 ROOTS = ("/home/ada/notes", "/home/ada/notes/", "/srv//r\u00e9sum\u00e9s/./x", "/")
 NAMES = ("a", "public", "notes", "notes2", "etc", "home/ada/notes", "home/ada", "passwd", "r\u00e9sum\u00e9s")
@@ -119,3 +119,26 @@ def test_without_a_root_a_path_that_leads_elsewhere_is_refused(path: str) -> Non
 )
 def test_below_a_root_such_names_are_plain(path: str) -> None:
     assert normalize_path(path, "/home/ada/notes") == path.removeprefix("./")
+
+
+def test_a_plain_uri_keeps_its_folder_in_every_reading() -> None:
+    accepted = 0
+    for path in spellings(3, 3000):
+        uri = f"note://public/{path.strip('/')}"
+        try:
+            require_plain_uri(uri)
+        except Refused:
+            continue
+        accepted += 1
+        for reading in readings(uri):
+            for end in "?#;":
+                assert is_within(reading.split(end)[0].removeprefix("note:/"), "/public"), (uri, reading)
+    assert accepted > 200
+
+
+@pytest.mark.parametrize(
+    "uri", ["note://a/..?x", "note://a/..#", "note://a/..;x/b", "note://%25252e", "x:" + "a" * 9000]
+)
+def test_a_uri_with_another_reading_is_refused(uri: str) -> None:
+    with pytest.raises(Refused):
+        require_plain_uri(uri)

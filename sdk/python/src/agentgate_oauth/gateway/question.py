@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 from ..service.requirement import Question
 from .config import Amount, Context, Line, Mapped
@@ -15,6 +16,7 @@ from .lock import Definition, canonical_digest, digest
 
 MAX_PATH = 4096
 MAX_TEXT = 2000
+MAX_URI = 8192
 # How JSON Schema says that there are arguments besides `properties`.
 _OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
 _ENCODED = re.compile(r"%(u[0-9A-Fa-f]{2})?[0-9A-Fa-f]{2}", re.IGNORECASE)
@@ -100,6 +102,15 @@ def normalize_path(path: object, root: str | None) -> str:
     if root is None and _ELSEWHERE.match(unicodedata.normalize("NFKC", relative)):
         raise Refused("The path must begin with a name, not with ~, $ or a scheme such as file:.")
     return relative
+
+
+def require_plain_uri(uri: str) -> None:
+    """Refuse URIs that the upstream may read as another one, which a policy would not compare."""
+    decoded = unicodedata.normalize("NFKC", unquote(unquote(uri)))
+    is_plain = decoded.isprintable() and not _ENCODED.search(decoded) and not _SLASHES.intersection(decoded)
+    leads_up = any(segment.strip() == ".." for segment in re.split("[/?#;]", decoded))
+    if not is_plain or leads_up or len(uri) > MAX_URI:
+        raise Refused("The URI is not plain. Write it without .., backslashes and invisible characters.")
 
 
 def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition: Definition) -> Question:

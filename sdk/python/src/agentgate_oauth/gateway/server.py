@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import mcp_types
 from fastmcp import FastMCP
@@ -24,10 +23,9 @@ from .catalogue import Catalogue, Entry
 from .config import Line, ToolLine
 from .decisions import Call, Decisions, current_client
 from .lists import Lists, RequestAccess
-from .question import Asked, Refused, ask_about_prompt, ask_about_resource, ask_about_tool
+from .question import Asked, ask_about_prompt, ask_about_resource, ask_about_tool, require_plain_uri
 from .upstreams import AnsweredErrors
 
-MAX_URI = 8192
 _client = current_client.get
 
 
@@ -246,7 +244,7 @@ def _ask_about_tool(entry: Entry, arguments: Mapping[str, Any]) -> Asked:
 async def _read(decisions: Decisions, entry: Entry, uri: str, line: Line, read: Any) -> ResourceResult:
     def ask() -> Asked:
         if uri != entry.name:
-            _require_plain(uri)
+            require_plain_uri(uri)
         return Asked(ask_about_resource(line, uri, entry.definition), {"uri": uri})
 
     async def forward(_: Mapping[str, Any]) -> Any:
@@ -256,11 +254,3 @@ async def _read(decisions: Decisions, entry: Entry, uri: str, line: Line, read: 
         Call(entry, {"uri": uri}, ask, forward, InputRequiredResourceResult, ResourceError)
     )
     return result
-
-
-def _require_plain(uri: str) -> None:
-    """Refuse URIs whose path the upstream may read as another one."""
-    decoded = unquote(unquote(uri))
-    segments = decoded.split("/")
-    if "\\" in decoded or ".." in segments or not decoded.isprintable() or len(uri) > MAX_URI:
-        raise Refused("The URI is not plain. Write it without .., backslashes and invisible characters.")
