@@ -83,16 +83,9 @@ async def test_a_client_that_goes_away_after_sending_pays_the_whole(
 async def test_a_blocked_definition_gives_the_money_back(
     gate: FakeGate, notes: Notes, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decisions = served.running.decisions
-    blocks = iter([None, decisions._require_pinned])
-    require = decisions._require_pinned
-
-    def changed_meanwhile(entry: Any) -> None:
-        if next(blocks, None) is not None:
-            decisions.state.pins._changed["notes"] = {(entry.kind, entry.name): CHANGE}
-            require(entry)
-
-    monkeypatch.setattr(decisions, "_require_pinned", changed_meanwhile)
+    pins = served.running.decisions.state.pins
+    monkeypatch.setattr(pins, "change_of", lambda entry: CHANGE)  # not "lately": found by this call
+    monkeypatch.setattr(pins, "lately_changed", lambda entry: None)
     async with served.client() as client:
         with pytest.raises(ToolError, match="definition_changed"):
             await client.call_tool("pay", PAY)

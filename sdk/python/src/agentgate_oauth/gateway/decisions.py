@@ -26,7 +26,7 @@ from .approvals import Flight, Flights, wait_for_user
 from .callers import Caller, Denied, TokenSource
 from .catalogue import Entry
 from .config import Limits, ToolLine
-from .lock import canonical_digest
+from .lock import Change, canonical_digest
 from .logs import Report, reported
 from .money import Money, final_amount
 from .pinning import Pins
@@ -127,8 +127,8 @@ class Decisions:
     async def _run(self, call: Call, report: Report) -> Any:
         caller = await self._identify()
         try:
+            _require_unchanged(call.entry, self.state.pins.lately_changed(call.entry))
             asked = _asked(call, caller)
-            self._require_pinned(call.entry)
         except Denied as denied:
             if not self.is_shadow:
                 raise
@@ -143,22 +143,12 @@ class Decisions:
         except AgentGateError as error:
             raise self._unreachable(error) from None
 
-    def _require_pinned(self, entry: Entry) -> None:
-        if change := self.state.pins.change_of(entry):
-            text = (
-                f"{entry.exposed} is blocked, because its definition is {change.what} since it was accepted. "
-                "List again. If it is still blocked, the operator of the gateway sees the change "
-                f"with: agentgate gateway accept {entry.name}"
-            )
-            raise Denied("definition_changed", text)
-
     async def _decide(self, call: Call, asked: Asked, caller: Caller, flight: Flight, report: Report) -> Any:
         permit = await self._permit(call, asked, caller, flight, report)
         if isinstance(permit, InputRequiredResult):
             report.outcome, report.reason = "asked", APPROVAL_REQUIRED
             return call.wrap(permit)
-        async with self._turns.of(permit.user_id or permit.agent_id):
-            result = await self._forward(call, asked, permit, flight)
+        result = await self._forward(call, asked, permit, flight)
         report.outcome = "allowed"
         return result
 
@@ -229,10 +219,10 @@ class Decisions:
             call.entry.upstream, user_id=permit.user_id, agent_id=permit.agent_id, era=front_era()
         )
         try:
-            async with client:
+            async with self._turns.of(permit.user_id or permit.agent_id), client:
                 state.failed.discard(call.entry.upstream)
                 if not self.is_shadow:
-                    self._require_pinned(call.entry)
+                    _require_unchanged(call.entry, state.pins.change_of(call.entry))
                 flight.is_forwarded = True
                 token = current_client.set(client)
                 try:
@@ -266,6 +256,15 @@ class Decisions:
             self.money.commit_unknown(reservation)
         else:
             self.money.void(reservation)
+
+
+def _require_unchanged(entry: Entry, change: Change | None) -> None:
+    if change is not None:
+        text = (
+            f"{entry.exposed} is blocked, because its definition is {change.what} since it was accepted. "
+            f"The operator of the gateway sees the change with: agentgate gateway accept {entry.name}"
+        )
+        raise Denied("definition_changed", text)
 
 
 def _asked(call: Call, caller: Caller) -> Asked:

@@ -39,6 +39,9 @@ MAX_SESSIONS_PER_USER = 32
 MAX_REQUESTS_PER_USER = 128
 BODY_SECONDS = 30
 _SESSION_ID = b"mcp-session-id"
+# What is refused once the gateway stops. Clients list tools to read the result of their last call.
+_CALLS = frozenset({"tools/call", "resources/read", "prompts/get", "initialize"})
+_SETTLE_SECONDS = 0.25
 Owner = tuple[str | None, str]
 
 
@@ -179,11 +182,15 @@ class Bounds:
     async def drain(self, seconds: float) -> bool:
         """Take no more calls, and wait for those in flight. Return whether all have ended."""
         self.is_stopping = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except asyncio.TimeoutError:
-            return False
-        return True
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                await asyncio.wait_for(self._idle.wait(), deadline - time.monotonic())
+            except asyncio.TimeoutError:
+                return False
+            await asyncio.sleep(_SETTLE_SECONDS)
+            if self._idle.is_set():
+                return True
 
 
 class Front:
@@ -226,8 +233,6 @@ class Front:
                 await self._post(scope, receive, send, owner, frozenset(token.scopes))
 
     def _refused(self, scope: Scope, owner: Owner, session_id: str | None) -> JSONResponse | None:
-        if self._bounds.is_stopping:
-            return _error(503, "stopping", "The gateway stops. Try again later.", retry_after=5)
         if scope["method"] != "POST":
             return None
         if not self._bounds.may_begin(owner):
@@ -247,6 +252,9 @@ class Front:
         if body is None:
             text = f"A request has at most {MAX_BODY} bytes."
             return await _error(413, "too_large", text)(scope, receive, send)
+        if self._bounds.is_stopping and _method_of(body) in _CALLS:
+            refused = _error(503, "stopping", "The gateway stops. Try again later.", retry_after=5)
+            return await refused(scope, receive, send)
         needed = [] if self._is_shadow else needed_scopes(self._catalogue(), body)
         if not set(needed) <= granted:
             return await self._step_up(needed, granted)(scope, receive, send)
@@ -279,6 +287,14 @@ class Front:
             await send(message)
 
         return watch
+
+
+def _method_of(body: bytes) -> object:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return message.get("method") if isinstance(message, dict) else None
 
 
 def needed_scopes(catalogue: Catalogue, body: bytes) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,24 @@ from .lock import Change, Definitions, Lock, changes, digest
 if TYPE_CHECKING:
     from .catalogue import Entry
 
+COMPARE_SECONDS = 60.0
 logger = logging.getLogger("agentgate_oauth.gateway")
 
 
 class Pins:
     """The pinned definitions, and what of them an upstream has said otherwise."""
 
-    def __init__(self, lock: Lock) -> None:
+    def __init__(self, lock: Lock, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = lock
+        self._clock = clock
+        self._compared_at: dict[str, float] = {}
         self._live: dict[str, Definitions] = {}
         self._changed: dict[str, dict[tuple[str, str], Change]] = {}
 
     def compare(self, upstream: str, now: Definitions) -> None:
         """Block what differs now, for all users. What is as pinned again is no longer blocked."""
         self._live[upstream] = now
+        self._compared_at[upstream] = self._clock()
         expected = self._lock.get(upstream, Definitions())
         found: dict[tuple[str, str], Change] = {
             (one.kind, one.name): one for one in differences(expected, now)
@@ -52,6 +57,11 @@ class Pins:
         if pinned is not entry.definition and (pinned is None or digest(pinned) != entry.digest):
             return Change(entry.kind, entry.name, entry.definition, pinned)
         return self._changed.get(entry.upstream, {}).get((entry.kind, entry.name))
+
+    def lately_changed(self, entry: Entry) -> Change | None:
+        """Return the same, but None if it is time to look again, which a call does."""
+        age = self._clock() - self._compared_at.get(entry.upstream, float("-inf"))
+        return self.change_of(entry) if age < COMPARE_SECONDS else None
 
     def blocked(self) -> int:
         """Return how many definitions differ, without new ones."""

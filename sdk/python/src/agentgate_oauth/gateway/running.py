@@ -30,7 +30,7 @@ from .config import ConfigError, Gateway
 from .decisions import Decisions, State
 from .files import Files, load_credential
 from .front import Bounds, HttpCallers, auth_of, http_app
-from .pinning import Pins
+from .pinning import COMPARE_SECONDS, Pins
 from .server import build, components_of
 from .upstreams import Upstreams
 
@@ -178,7 +178,9 @@ class Running:
 
 def _state(catalogue: Catalogue, gateway: Gateway) -> State:
     pins = Pins(catalogue.lock)
-    return State(Upstreams(gateway.upstreams, gateway.limits, pins.compare), pins, gateway.limits)
+    return State(
+        Upstreams(gateway.upstreams, gateway.limits, pins.compare, COMPARE_SECONDS), pins, gateway.limits
+    )
 
 
 async def serve(running: Running, host: str, port: int, started: Callable[[], None]) -> None:

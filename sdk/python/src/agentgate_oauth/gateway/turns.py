@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from .upstreams import UpstreamBusy
+from .callers import Denied
 
 # How many calls of one user may wait for a turn.
 MAX_WAITING = 128
@@ -24,7 +24,7 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, user: str) -> AsyncIterator[None]:
-        """Run the block when it is this user's turn. Raises UpstreamBusy if too many wait."""
+        """Run the block when it is this user's turn. Raises Denied if too many wait."""
         await self._take(user)
         try:
             yield
@@ -37,7 +37,7 @@ class Turns:
             return
         queue = self._waiting.setdefault(user, deque())
         if len(queue) >= MAX_WAITING:
-            raise UpstreamBusy("gateway", f"has {MAX_WAITING} waiting calls of this user already", sent=False)
+            raise Denied("busy", f"{MAX_WAITING} calls of this user wait already. Try again later.")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
