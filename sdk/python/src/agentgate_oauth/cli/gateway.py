@@ -15,7 +15,7 @@ from . import connection
 from .confirmation import Yes
 from .failures import USAGE, Failure
 from .gateway_session import Keyring, serve_stdio, sign_in, sign_out
-from .options import command, group
+from .options import HAS_SEPARATOR, command, group
 from .output import plain
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def _extra() -> Iterator[None]:
     app,
     "init",
     example="agentgate gateway init -- npx -y @modelcontextprotocol/server-filesystem ~/notes",
-    words_end_options=True,
 )
 def init(
+    context: typer.Context,
     upstream: Annotated[
         list[str] | None,
         typer.Argument(
@@ -96,9 +96,12 @@ def init(
     with _extra():
         from .gateway_init import Options, initialize
 
-    options = Options(
-        upstream or (), name, identifier, prefix, env or (), header or (), config, replace, dry_run, yes
-    )
+    words = upstream or []
+    if len(words) > 1 and not context.meta[HAS_SEPARATOR]:
+        detail = "Put -- before the command, so that its options are not read as those of init."
+        hint = "For example: agentgate gateway init -- npx -y @modelcontextprotocol/server-memory"
+        raise Failure("usage", detail, hint=hint, exit_code=USAGE)
+    options = Options(words, name, identifier, prefix, env or (), header or (), config, replace, dry_run, yes)
     initialize(options)
 
 

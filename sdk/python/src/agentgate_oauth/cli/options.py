@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+HAS_SEPARATOR = "agentgate_oauth.has_separator"
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 Overlap = Annotated[
     int,
@@ -108,6 +109,11 @@ class Command(TyperCommand):
     def __init__(self, *args: Any, params: list[Any], **kwargs: Any) -> None:
         super().__init__(*args, params=[*params, *_COMMON], **kwargs)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # For commands that take another program's command line: without --, its options would be read here.
+        ctx.meta[HAS_SEPARATOR] = "--" in args
+        return super().parse_args(ctx, args)
+
 
 class Group(TyperGroup):
     """A group that is also a command, with the common options after its own."""
@@ -120,15 +126,9 @@ def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
 
 
-def command(
-    app: typer.Typer, name: str, *, example: str, words_end_options: bool = False
-) -> Callable[[Function], Function]:
-    """Register a function as a command. Its help ends in the example.
-
-    With `words_end_options`, what follows the first argument is not read as options.
-    """
-    settings = {"allow_interspersed_args": not words_end_options}
-    return app.command(name, cls=Command, epilog=_example(example), context_settings=settings)
+def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
+    """Register a function as a command. Its help ends in the example."""
+    return app.command(name, cls=Command, epilog=_example(example))
 
 
 def group_command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]:

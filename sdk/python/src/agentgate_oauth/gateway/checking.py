@@ -86,13 +86,16 @@ def _check_agreement(gateway: Gateway, catalogue: Mapping[str, Scope]) -> Iterat
 
 def _check_change(prefix: str, change: Change, live: Definitions) -> Iterator[Problem]:
     keys = ("upstreams", prefix, change.kind, change.name)
-    name = shown(change.name)
-    command = f"agentgate gateway accept {name} --upstream {prefix}"
+    command = f"agentgate gateway accept {shown(change.name)} --upstream {prefix}"
     says = {
         "changed": f"differs from its pinned definition, so it is blocked. See and accept it with: {command}",
         "gone": f"is pinned, and the upstream no longer has it. Remove it with: {command}",
         "new": f"is new, so it is not exposed. See and accept it with: {command}",
     }
+    if change.kind == "instructions":
+        says[change.what] = (
+            f"differ from the pinned ones, which clients get. See and accept them with: {command}"
+        )
     yield Problem(keys, says[change.what])
     for finding in inspect_change(change, live.tools):
         excerpt = f": {finding.excerpt}" if finding.excerpt else ""
