@@ -11,7 +11,7 @@ from fastmcp.exceptions import ToolError
 from fastmcp.tools.base import ToolResult
 from gateways import FakeGate, Notes, Served, until
 
-from agentgate_oauth.gateway import money
+from agentgate_oauth.gateway import money, turns
 from agentgate_oauth.gateway.config import Amount, Context, ToolLine
 from agentgate_oauth.gateway.lock import Change
 from agentgate_oauth.gateway.money import final_amount
@@ -112,6 +112,23 @@ async def test_a_commit_that_fails_is_repeated(
     await until(lambda: "counts until it lapses" in caplog.text)
 
 
+async def test_a_call_without_a_turn_gives_the_money_back(
+    gate: FakeGate, notes: Notes, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MAX_SECONDS", 0.05)
+    served.running.decisions._turns._free = 0
+    async with served.client() as client:
+        with pytest.raises(ToolError, match="No turn came"):
+            await client.call_tool("pay", PAY)
+        await until(lambda: gate.settled)
+        monkeypatch.setattr(turns, "MAX_SECONDS", 5)
+        call = asyncio.create_task(client.call_tool("pay", PAY))
+        await until(lambda: len(gate.verified) == 2)
+        call.cancel()
+        await until(lambda: len(gate.settled) == 2)
+    assert (gate.settled, notes.called) == ([("void", None)] * 2, [])
+
+
 async def test_a_denied_reservation_goes_nowhere(gate: FakeGate, notes: Notes, served: Served) -> None:
     gate.denies.add("shop:pay")
     async with served.client() as client:
@@ -130,6 +147,13 @@ def test_the_final_amount_is_read_where_the_mapping_says(caplog: pytest.LogCaptu
     assert read(ToolResult(structured_content={"a": {"b": 3}}), "structured.a.b") == "3"
     assert read(ToolResult(structured_content={"total": 750}), units=2) == "7.50"
     assert read(ToolResult(content='{"total": 2.5}')) == "2.5"
+    assert read(ToolResult(structured_content={"total": 0.1 + 0.2})) == "0.3"
+    # What verify would refuse to commit, and what would take gigabytes to write out.
+    texts = ("1E-999999999", "1E+99999999999999999", "-0", "0.123456789", "\u0661", " 5", "NaN")
+    numbers: tuple[Any, ...] = (10**100, [5], {"value": 5})
+    for value in (*texts, *numbers):
+        for units in (None, 2):
+            assert read(ToolResult(structured_content={"total": value}), units=units) is None
     caplog.set_level(logging.WARNING)
     for content in ('{"total": 11}', '{"total": -1}', '{"total": "x"}', '{"total": true}', "{}", "no", "[]"):
         caplog.clear()

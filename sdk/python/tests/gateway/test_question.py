@@ -115,7 +115,8 @@ def test_an_amount_is_read_exactly(value: Any, minor_units: int | None, expected
 
 
 @pytest.mark.parametrize(
-    "value", [-1, "1e3", 1e22, True, None, "1,5", "", "+1", [1], {"value": "1"}, "1" * 19]
+    "value",
+    [-1, "1e3", 1e22, True, None, "1,5", "", [1], {"value": "1"}, "1" * 16, "\u0661", 0.1 + 0.2],
 )
 def test_an_amount_that_is_not_plain_is_refused(value: Any) -> None:
     with pytest.raises(Refused, match="amount"):

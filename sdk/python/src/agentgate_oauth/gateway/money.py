@@ -16,6 +16,7 @@ from ..reservations import AsyncReservation
 from ..service.requirement import Question
 from ..verifier import AsyncAgentGateVerifier
 from .config import Limits, ToolLine
+from .question import amount_text
 
 logger = logging.getLogger("agentgate_oauth.gateway")
 
@@ -94,16 +95,14 @@ def final_amount(line: ToolLine, reserved: Mapping[str, Any], result: Any) -> st
     """Return what a result says was spent, None for the whole reservation."""
     if line.final_amount is None:
         return None
-    value = _at(_document(result), line.final_amount)
-    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    amount = _decimal(text)
     units = line.context.amount.minor_units if line.context.amount else None
-    if amount is not None and units:
-        amount = amount.scaleb(-units)
-    if amount is None or not 0 <= amount <= Decimal(str(reserved["value"])):
+    value = _at(_document(result), line.final_amount)
+    # Sums of floats have more decimal places than verify reads.
+    amount = amount_text(round(value, 8) if isinstance(value, float) else value, units)
+    if amount is None or Decimal(amount) > Decimal(str(reserved["value"])):
         logger.warning("The whole amount is committed: the result has no %s within it", line.final_amount)
         return None
-    return format(amount, "f")
+    return amount
 
 
 def _document(result: Any) -> Any:
@@ -122,16 +121,6 @@ def _at(document: Any, path: str) -> Any:
     for part in path.removeprefix("structured.").split("."):
         document = document.get(part) if isinstance(document, Mapping) else None
     return document
-
-
-def _decimal(text: object) -> Decimal | None:
-    if not isinstance(text, str) or len(text) > 40:
-        return None
-    try:
-        amount = Decimal(text)
-    except ArithmeticError:
-        return None
-    return amount if amount.is_finite() else None
 
 
 def _may_pass(error: AgentGateError) -> bool:

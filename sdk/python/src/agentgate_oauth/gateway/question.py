@@ -25,8 +25,9 @@ _SLASHES = frozenset("\\\u2044\u2215\u2216\u29f5\u29f8\u29f9")
 # How a path begins that some programs do not take for one below the current directory.
 _ELSEWHERE = re.compile(r"[~$]|[A-Za-z][A-Za-z0-9+.-]*:")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# The most that verify reads of an amount, on each side of the point.
-_AMOUNT = re.compile(r"\d{1,18}(\.\d{1,18})?")
+# What verify reads as an amount.
+_AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
+_MOST = 10**15
 _Json = Mapping[str, Any]
 
 
@@ -186,20 +187,27 @@ def _read_amount(amount: Amount, arguments: _Json) -> dict[str, Any]:
 
     A fraction as a JSON number is forwarded in its shortest form, which is the one that is read here.
     """
-    value = _at(arguments, amount.argument)
-    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
-        raise Refused(f"{amount.argument} must be an amount, such as 12.50.")
-    if amount.minor_units:
-        if "." in text:
-            raise Refused(f"{amount.argument} must be a whole number.")
-        text = format(Decimal(text).scaleb(-amount.minor_units), "f")
+    text = amount_text(_at(arguments, amount.argument), amount.minor_units)
+    if text is None:
+        form = "an amount, such as 12.50" if amount.minor_units is None else "a whole number"
+        raise Refused(f"{amount.argument} must be {form}.")
     currency = (
         amount.currency if isinstance(amount.currency, str) else _at(arguments, amount.currency.argument)
     )
     if not isinstance(currency, str) or not re.fullmatch("[A-Za-z]{3}", currency):
         raise Refused("The currency must be a code of three letters, such as EUR.")
     return {"value": text, "currency": currency.upper()}
+
+
+def amount_text(value: object, minor_units: int | None) -> str | None:
+    """Return an amount as verify reads it, None if it cannot. Minor units are whole numbers."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text = repr(value) if is_number and abs(value) < _MOST else value  # type: ignore[arg-type]
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        return None
+    if minor_units is None:
+        return text
+    return None if "." in text else format(Decimal(text).scaleb(-minor_units), "f")
 
 
 def _shortened(value: Any) -> Any:

@@ -11,6 +11,8 @@ from .callers import Denied
 
 # How many calls of one user may wait for a turn.
 MAX_WAITING = 128
+# What was decided is not carried out much later, when the user may have revoked it.
+MAX_SECONDS = 30.0
 
 
 class Turns:
@@ -24,7 +26,7 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, user: str) -> AsyncIterator[None]:
-        """Run the block when it is this user's turn. Raises Denied if too many wait."""
+        """Run the block when it is this user's turn. Raises Denied if too many wait, or too long."""
         await self._take(user)
         try:
             yield
@@ -41,11 +43,15 @@ class Turns:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
-            await turn
+            await asyncio.wait({turn}, timeout=MAX_SECONDS)
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.done():
                 self._give_back(user)
+            turn.cancel()
             raise
+        if not turn.done():
+            turn.cancel()
+            raise Denied("busy", f"No turn came within {MAX_SECONDS:g} seconds. Try again later.")
 
     def _start(self, user: str) -> None:
         self._free -= 1
