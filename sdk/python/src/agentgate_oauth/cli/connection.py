@@ -60,8 +60,9 @@ def organization(sign_in: SignIn) -> str | None:
     return chosen.organization or sign_in.organization
 
 
-def visitor() -> Visitor:
-    return _visitor(url(), Credential(), http_allowed())
+def visitor(at: str | None = None) -> Visitor:
+    """Return a connection without a credential, to this server or the one that is chosen."""
+    return _visitor(at or url(), Credential(), http_allowed())
 
 
 def end_session(sign_in: SignIn) -> None:

@@ -101,7 +101,7 @@ def _accept(
     yes: bool,
 ) -> None:
     gate_url(gateway)
-    known = catalogue()
+    known = catalogue(gateway)
     before, locked, doubts = gateway, dict(pinned), dict[Doubt, str]()
     for one in accepted:
         result = accept(gateway, one.prefix, locked.get(one.prefix, lock.Definitions()), one.change, known)
@@ -133,7 +133,7 @@ def _accept(
 def _accept_with_scopes(
     files: Files, gateway: config.Gateway, text: str, locked: lock.Lock, keeps_comments: bool, *, yes: bool
 ) -> None:
-    known = catalogue()
+    known = catalogue(gateway)
     credential = load_credential(files.credential)
     with developer(gateway) as api:
         server = own_server(api, credential.id)

@@ -48,7 +48,7 @@ def _problems(files: Files, gateway: config.Gateway) -> Iterator[Problem]:
     yield from _check_upstreams(files, gateway)
     try:
         gate_url(gateway)
-        known = catalogue()
+        known = catalogue(gateway)
     except (config.ConfigError, AgentGateError) as error:
         yield Problem(("gate",), str(error))
         return

@@ -28,8 +28,9 @@ def gate_url(gateway: config.Gateway | None = None) -> str:
     return url
 
 
-def catalogue() -> dict[str, Scope]:
-    with connection.visitor() as api:
+def catalogue(gateway: config.Gateway | None = None) -> dict[str, Scope]:
+    """Return the catalogue of the gate of gateway.yaml."""
+    with connection.visitor(gateway.gate if gateway else None) as api:
         return {scope.id: scope for scope in api.list_scopes()}
 
 

@@ -100,7 +100,7 @@ def _plan(options: Options) -> Plan:
     if before is None and files.credential.exists():
         detail = f"{files.credential} exists, and {files.config} does not."
         raise Failure("file_error", detail, hint="Restore it, or move the credential away.")
-    known = catalogue()
+    known = catalogue(before)
     reserved = {scope.partition(":")[0] for scope in known}
     prefix = _checked_prefix(options, reserved, before)
     gate = gate_url(before)
