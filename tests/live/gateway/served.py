@@ -91,12 +91,12 @@ def upstream_of_notes(prefix: str) -> Json:
     return {
         "command": [sys.executable, str(NOTES)],
         "tools": {
-            "read_note": tool(read, context={"target": {"arguments": ["name"]}}),
+            "read_note": tool(read, labels=["private", "untrusted"], context={"target": {"arguments": ["name"]}}),
             "process": tool(read),
             "count": tool(read),
             "big": tool(read),
             "fail": tool(read),
-            "write_note": tool(write, asks=True, context={"target": {"arguments": ["name"]}}),
+            "write_note": tool(write, asks=True, labels=["outbound"], context={"target": {"arguments": ["name"]}}),
             "pay": tool(
                 pay,
                 risk="critical",
