@@ -187,7 +187,7 @@ class Notes(FastMCP[Any]):
 @contextmanager
 def listening(app: Any) -> Iterator[str]:
     """Serve an application in a thread, and yield its address."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves TCP_NODELAY off
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
@@ -262,7 +262,7 @@ async def gateway(files: Files, gate: FakeGate, *, is_shadow: bool = False) -> A
         bounds = Bounds(running.gateway.limits.idle_seconds)
         app = http_app(running.server, running.gateway, running.catalogue, bounds, is_shadow=is_shadow)
         _add_health(app, running, bounds)
-        with socket.socket() as listener:
+        with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves TCP_NODELAY off
             listener.bind(("127.0.0.1", 0))
             options: dict[str, Any] = {"log_config": None, "ws": "none", "timeout_graceful_shutdown": 1}
             server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **options))

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-TEXT = {"type": "string"}
+SCHEMA = {"type": "object", "properties": {"text": {}, "seconds": {}, "marks": {}, "how": {}}}
 TOOLS = ["echo", "pid", "wait", "environment", "count", "attack"]
 LOCK = threading.Lock()
 START = sys.argv[1]
@@ -202,7 +202,7 @@ def handle(message):
         page = int(message.get("params", {}).get("cursor", 0))
         send(id=number, result={"tools": [{**tool, "name": str(page)}], "nextCursor": str(page + 1)})
     elif method == "tools/list":
-        send(id=number, result={"tools": [{"name": one, "inputSchema": {"type": "object"}} for one in TOOLS]})
+        send(id=number, result={"tools": [{"name": one, "inputSchema": SCHEMA} for one in TOOLS]})
     elif method == "tools/call":
         params = message["params"]
         call(

@@ -124,7 +124,7 @@ async def test_an_upstream_that_does_not_answer_is_an_error() -> None:
 
 @asynccontextmanager
 async def serving(server: FastMCP) -> AsyncIterator[str]:
-    listening = socket.socket()
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(server.http_app(), log_level="error", timeout_graceful_shutdown=1)
     running = uvicorn.Server(config)
