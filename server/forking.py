@@ -1,4 +1,4 @@
-"""Processes that the supervisor forks. It has imported the application, so they start in a fraction of a second.
+"""Processes that a supervisor forks. It has imported the application, so they start in a fraction of a second.
 
 uvicorn's own processes import the application again. That costs each of them a second of CPU. Forking is safe because
 the supervisor has no threads and no open connections.
@@ -31,10 +31,10 @@ class ForkedProcess(multiprocess.Process):
         self.process = FORK.Process(target=self._serve, args=(sockets,))  # type: ignore[assignment]
 
     def start(self) -> None:
-        _start(self.process)
+        start(self.process)
 
     def _serve(self, sockets: list[socket]) -> None:
-        _use_own_signals()
+        use_own_signals()
         self.target(sockets)
 
 
@@ -51,7 +51,7 @@ class Sequencer:
         self._is_wanted, self._process = True, None
         process = FORK.Process(target=self._run, args=(os.getpid(),), name="sequencer")
         try:
-            _start(process)
+            start(process)
         except OSError as error:
             logger.error("The sequencer cannot be started: %s", error)
         else:
@@ -80,11 +80,11 @@ class Sequencer:
         os.setsid()  # Ctrl-C in a terminal stops only the server, which then stops this process
         for listening in self._sockets:  # otherwise clients could connect to a server that has stopped
             listening.close()
-        _use_own_signals()
+        use_own_signals()
         run_beside(server)
 
 
-def _start(process: BaseProcess) -> None:
+def start(process: BaseProcess) -> None:
     """Start a process. A signal waits until the process handles it itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, multiprocess.SIGNALS)
     try:
@@ -93,7 +93,7 @@ def _start(process: BaseProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _use_own_signals() -> None:
+def use_own_signals() -> None:
     """Let signals act on this process, and not as they do on the supervisor."""
     for number in multiprocess.SIGNALS:
         signal.signal(number, signal.SIG_DFL)

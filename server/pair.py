@@ -1,24 +1,27 @@
 """The two processes of the worker: each is started again when it ends, and both stop together.
 
-Nothing here imports Django, which the processes load themselves.
+They are forked, so they start fast, and share the memory of what is imported before.
 """
 
-import json
+import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from server.forking import FORK, start, use_own_signals
+
+type Work = Callable[[], object]
 TITLE = "server.worker"
 # The processes find the id of this one here, and stop when it has ended (`agentgate.celery`).
 PARENT = "AGENTGATE_WORKER"
-LOOK_SECONDS = 0.5
+LOOK_SECONDS, END_SECONDS = 0.5, 0.05
 # Longer than a try of an event. What has not stopped then is killed; a container gets 60 seconds.
 STOP_SECONDS = 50.0
 # A process that ends soon after its start is started again after this time.
@@ -27,14 +30,20 @@ MIN_SECONDS = 5.0
 USAGE_ERROR = 2
 
 
-def run(commands: list[list[str]]) -> NoReturn:
-    """Replace this process with one that runs the commands until SIGTERM or SIGINT arrives."""
-    os.execv(sys.executable, [sys.executable, "-m", "server.pair", json.dumps(commands)])  # noqa: S606
+def run(works: Sequence[Work]) -> NoReturn:
+    """Run each of these functions in a process of its own until SIGTERM or SIGINT arrives."""
+    setproctitle(TITLE)
+    stopped = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):  # another thread sets the event: see `server.sequencer.set_on_signals`
+        signal.signal(name, lambda *_: threading.Thread(target=stopped.set, daemon=True).start())
+    gc.collect()
+    gc.freeze()
+    sys.exit(supervise(works, stopped))
 
 
-def supervise(commands: list[list[str]], stopped: threading.Event) -> int:
-    """Run the commands until `stopped` is set, or until one ends because of its arguments. Return an exit status."""
-    children = [_Child(command) for command in commands]
+def supervise(works: Sequence[Work], stopped: threading.Event) -> int:
+    """Run the functions until `stopped` is set, or until one ends because of its arguments. Return an exit status."""
+    children = [_Child(work) for work in works]
     status = 0
     try:
         while not stopped.wait(LOOK_SECONDS):
@@ -53,13 +62,13 @@ def supervise(commands: list[list[str]], stopped: threading.Event) -> int:
 class _Child:
     """A process with its own session, so that it and what it has forked can be killed together."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._start()
 
     def look(self) -> int | None:
         """Start the process again if it has ended. Return the status with which it ended."""
-        status = self._process.poll()
+        status = self._process.exitcode
         if status is not None and status != USAGE_ERROR and time.monotonic() >= self._began + MIN_SECONDS:
             sys.stderr.write(f"agentgate: a worker ended with status {status} and is started again\n")
             self._kill()
@@ -67,33 +76,28 @@ class _Child:
         return status
 
     def terminate(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        self._process.terminate()
 
     def end(self, deadline: float) -> None:
         """Wait for the process until the deadline, and kill what is left of it."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(max(0.0, deadline - time.monotonic()))
+        while self._process.exitcode is None and time.monotonic() < deadline:
+            time.sleep(END_SECONDS)
         self._kill()
-        self._process.wait()
+        self._process.join()
 
     def _start(self) -> None:
         self._began = time.monotonic()
-        environment = {**os.environ, PARENT: str(os.getpid())}
-        self._process = subprocess.Popen(self._command, env=environment, start_new_session=True)  # noqa: S603
+        self._process = FORK.Process(target=self._run, args=(os.getpid(),))
+        start(self._process)
+
+    def _run(self, parent: int) -> None:
+        os.setsid()
+        use_own_signals()
+        os.environ[PARENT] = str(parent)
+        self._work()
 
     def _kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def main() -> None:
-    setproctitle(TITLE)
-    stopped = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):  # another thread sets the event: see `server.sequencer.set_on_signals`
-        signal.signal(name, lambda *_: threading.Thread(target=stopped.set, daemon=True).start())
-    sys.exit(supervise(json.loads(sys.argv[1]), stopped))
-
-
-if __name__ == "__main__":
-    main()
+        self._process.kill()
+        if group := self._process.pid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)

@@ -5,15 +5,20 @@ receivers that hang keep no mail and no sweep waiting. Arguments are those of `c
 With `--queues celery` or `--queues events`, only one of the two runs, for example on a machine of its own.
 """
 
-import os
 import sys
+from functools import partial
+from importlib import import_module
+from typing import NoReturn
 
 import django
+from celery.bin.celery import main as celery
 from django.conf import settings
 
 from server.pair import run
 
-CELERY = (sys.executable, "-m", "celery", "--quiet", "--app", "agentgate", "worker")
+CELERY = ("celery", "--quiet", "--app", "agentgate", "worker")
+# What both processes need, so that they share it.
+MODULES = ("celery.apps.worker", "celery.apps.beat", "celery.concurrency.thread", "celery.worker.consumer")
 # Without Redis the queue is a folder, which threads of one process share better than several processes.
 WITHOUT_REDIS = ("--pool", "threads", "--concurrency", "4")
 # One thread sends events. Beat starts that again and again, and the other thread finds that it is running.
@@ -22,15 +27,23 @@ QUEUES = ("--queues", "-Q")
 
 
 def work(arguments: list[str]) -> None:
-    """Check the start, then replace this process with the worker."""
+    """Check the start, then be the worker, or the parent of its processes."""
     django.setup(set_prefix=False)
     from server.starting import check_start  # imports models, so Django must be set up
 
     check_start()
     commands = commands_for(arguments, has_redis=bool(settings.REDIS_URL))
     if len(commands) == 1:
-        os.execv(commands[0][0], commands[0])  # noqa: S606
-    run(commands)
+        run_celery(commands[0])
+    for module in MODULES:
+        import_module(module)
+    run([partial(run_celery, command) for command in commands])
+
+
+def run_celery(command: list[str]) -> NoReturn:
+    """Do what the command does, in this process."""
+    sys.argv = command
+    sys.exit(celery())
 
 
 def commands_for(arguments: list[str], *, has_redis: bool) -> list[list[str]]:

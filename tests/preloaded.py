@@ -16,6 +16,7 @@ from tests.forking import ROOT
 from tests.servers import die_with_parent
 
 RUN_SECONDS = 120
+SERVERS = {("-m", "server.main"), ("-m", "server.worker")}
 # With other values or https, the modules read other settings, so that preloading them would be in vain.
 READ_BY_IMPORTS = ("AUDIT_ARCHIVE_DIR", "DEBUG", "STATIC_ROOT")
 
@@ -80,8 +81,8 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _is_usual(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Return whether this is a server or a management command whose modules read the same settings as most others."""
-    if arguments[0] != "manage.py" and list(arguments) != ["-m", "server.main"]:
+    """Return whether this is a server, a worker or a management command, and its modules read the usual settings."""
+    if arguments[0] != "manage.py" and tuple(arguments[:2]) not in SERVERS:
         return False
     is_https = environment.get("API_URL", "").startswith("https:")
     return not is_https and all(environment.get(name) == os.environ.get(name) for name in READ_BY_IMPORTS)

@@ -193,9 +193,9 @@ class TestWithoutMemory:
         started: list[object] = []
         sequencer = Sequencer([])
         sequencer.keep_alive()
-        monkeypatch.setattr(forking, "_start", fail)
+        monkeypatch.setattr(forking, "start", fail)
         sequencer.start()
-        monkeypatch.setattr(forking, "_start", started.append)
+        monkeypatch.setattr(forking, "start", started.append)
         sequencer.keep_alive()
         assert len(started) == 1
 

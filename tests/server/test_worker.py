@@ -1,8 +1,10 @@
 """The processes of the worker: which there are, and that each is started again and none is left behind."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,9 +51,10 @@ def test_one_of_them_can_run_alone(arguments: list[str], queue: str, has_beat: b
 
 @contextmanager
 def running(*commands: list[str]) -> Iterator[list[int]]:
-    """Supervise the commands, and yield the statuses with which that ends."""
+    """Supervise processes that become these commands, and yield the statuses with which that ends."""
     stopped, ended = threading.Event(), []
-    thread = threading.Thread(target=lambda: ended.append(supervise(list(commands), stopped)))
+    works = [partial(os.execvp, command[0], command) for command in commands]
+    thread = threading.Thread(target=lambda: ended.append(supervise(works, stopped)))
     thread.start()
     try:
         yield ended
