@@ -18,7 +18,7 @@ from tests.world import sign_in_recently
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--no-first-run"]
-# A process for painting takes longer than painting here, and optimizing scripts of short pages longer than running them.
+# A process for painting takes longer than painting here, and optimizing scripts longer than running them once.
 ARGUMENTS += ["--in-process-gpu", "--js-flags=--no-opt,--no-maglev,--always-sparkplug"]
 # All tabs of a profile share a process, because a new one takes longer than a page.
 ARGUMENTS += ["--disable-site-isolation-trials", "--process-per-site", "--renderer-process-limit=1"]
