@@ -1,9 +1,13 @@
-"""A command for `BROWSER`: Chromium, in which a new user does what a guide says in the variable `CLICKS`."""
+"""A command for `BROWSER`: Chromium, in which a new user does what a guide says in the variable `CLICKS`.
+
+What it says of several pages is separated by semicolons. The browser keeps its cookies between them in `PROFILE`.
+"""
 
 import os
 import secrets
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -19,7 +23,7 @@ def environment(clicks: str, program: str, **more: str) -> dict[str, str]:
 
     `program` is Chromium.
     """
-    assert set(clicks.split(", ")) <= ACTS.keys(), f"ACTS has no words for all of: {clicks}"
+    assert {words for page in clicks.split("; ") for words in page.split(", ")} <= ACTS.keys(), clicks
     command = f"env PYTHONPATH={ROOT} CHROMIUM={program} {sys.executable} -m {__name__} %s &"
     return {"BROWSER": command, "CLICKS": clicks, **more}
 
@@ -43,26 +47,44 @@ def allow(page: Page) -> None:
     page.wait_for_url("**/callback?**")
 
 
+def approve(page: Page) -> None:
+    page.get_by_role("button", name="Approve once").click()
+    page.get_by_role("button", name="Approve once").wait_for(state="detached")
+
+
 ACTS: dict[str, Callable[[Page], None]] = {
     "sign in": lambda page: None,  # the guides go on with "or"
     "or create an account": create_account,
     "tick the permission": tick,
+    "tick the other permission": tick,
     "tick both permissions": tick,
     "and choose Allow": allow,
+    "look at the call": lambda page: None,
+    "and choose Approve once": approve,
 }
 
 
-def click(url: str, clicks: str) -> None:
-    """Open the URL and do what the words say, which are separated by commas."""
+def click(url: str, clicks: str, profile: str) -> None:
+    """Open the URL, and do what the words say of this page. With a profile, it is the page after the last one."""
+    pages = clicks.split("; ")
+    turn = _next_turn(Path(profile)) if profile else 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=ARGUMENTS)
+        program = os.environ["CHROMIUM"]
+        browser = playwright.chromium.launch_persistent_context(profile, executable_path=program, args=ARGUMENTS)
         page = browser.new_page()
         page.set_default_timeout(WAIT_MS)
         page.goto(url)
-        for words in clicks.split(", "):
+        for words in pages[turn].split(", "):
             ACTS[words](page)
         browser.close()
 
 
+def _next_turn(profile: Path) -> int:
+    profile.mkdir(exist_ok=True)
+    turn = len(list(profile.glob("turn-*")))
+    (profile / f"turn-{turn}").touch()
+    return turn
+
+
 if __name__ == "__main__":
-    click(sys.argv[1], os.environ["CLICKS"])
+    click(sys.argv[1], os.environ["CLICKS"], os.environ.get("PROFILE", ""))

@@ -1,9 +1,11 @@
 """The guides do what they say: their programs run as written, with only what they install, and with their clicks."""
 
 import os
+import pty
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.clean_environment import build_wheel, install
 from tests.environment import Servers
 from tests.live.clicking_browser import environment as with_browser
 from tests.live.gate import Developer, Gate
+from tests.live.oauth import node
 from tests.live.oauth.services import agent_on, blocks, code_on, register, running
 from tests.live.server import ROOT, Databases, LiveServer
 from tests.programs import find_chromium, find_program
@@ -32,6 +35,31 @@ class Reader:
         (command,) = re.findall(r"^pip install .*", "\n".join(blocks(page, "sh")), re.M)
         self.python = install(command, wheel, folder / "venv")
 
+    def add_command_line(self) -> None:
+        """Add `agentgate`, as pip does."""
+        script = self.python.with_name("agentgate")
+        script.write_text(f"#!{self.python}\nfrom agentgate_oauth.cli import main\nmain()\n")
+        script.chmod(0o755)
+
+    def answer(self, command: str, answer: str) -> str:
+        """Run a shell command in a terminal, and answer what it asks. Return what the terminal shows."""
+        master, terminal = pty.openpty()
+        with subprocess.Popen(
+            ["sh", "-c", f"set -eu\n{command}"],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        ) as process:
+            os.close(terminal)
+            os.write(master, answer.encode())
+            shown = b"".join(_read_all(master)).decode()
+            assert process.wait(PROGRAM_SECONDS) == 0, shown
+        os.close(master)
+        return shown
+
     def serve(self, path: str = "") -> Iterator[str]:
         """Register and run the page's service on a free port, and yield its address."""
         port = free_port()
@@ -42,18 +70,22 @@ class Reader:
         with running([str(self.python), str(script)], variables, url, self.folder / "log"):
             yield url
 
-    def run(self, command: str, program: str = "") -> str:
-        """Run a shell command, which has the program in `$PROGRAM`, with the page's clicks. Return what it printed."""
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return environment variables with the page's clicks."""
         (clicks,) = re.findall(r"opens your browser: (.*?)\. ", self.text)
-        environment = with_browser(
+        return with_browser(
             clicks,
             find_chromium(),
             PATH=f"{self.python.parent}:{os.environ['PATH']}",
             HOME=str(self.folder),
             AGENTGATE_URL=self.gate.url,
             AGENTGATE_API_KEY=self.developer.api_key,
-            PROGRAM=program,
+            **more,
         )
+
+    def run(self, command: str, program: str = "", **more: str) -> str:
+        """Run a shell command, which has the program in `$PROGRAM`, with the page's clicks. Return what it printed."""
+        environment = self.environment(PROGRAM=program, **more)
         try:
             done = subprocess.run(
                 ["sh", "-c", f"set -eu\n{command}"],
@@ -68,6 +100,12 @@ class Reader:
             pytest.fail(f"The program still waits for the browser, which said: {late.stderr!r}")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _read_all(terminal: int) -> Iterator[bytes]:
+    with suppress(OSError):  # at its end
+        while data := os.read(terminal, 65536):
+            yield data
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +156,24 @@ def test_the_program_of_readme_prints_what_readme_says(reader: Callable[[str], R
     (said,) = re.findall(r"^It prints:\n\n```\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     steps = "\n".join(block for block in blocks(README, "sh") if "pip install" not in block)
     assert newcomer.run(f'{steps}\npython -c "$PROGRAM"', program).endswith(f"\n{said}")
+
+
+def test_the_gateway_reads_asks_before_it_writes_and_refuses_as_its_page_says(reader: Callable[[str], Reader]) -> None:
+    node.install()
+    find_program("npx")
+    newcomer = reader("gateway.md")
+    newcomer.add_command_line()
+    # npx takes the server from here, as it would from the registry.
+    (newcomer.folder / "node_modules").symlink_to(node.FOLDER / "node_modules")
+    url = f"http://127.0.0.1:{free_port()}/mcp"
+    (init,) = [block for block in blocks(newcomer.page, "sh") if "gateway init" in block]
+    shown = newcomer.answer(init.replace(" init -- ", f" init --identifier {url} -- "), "y\n")
+    assert "agentgate gateway run" in shown
+    (program,) = [block for block in blocks(newcomer.page, "python") if "# ask.py" in block]
+    (said,) = re.findall(r"It prints:\n\n```\n(.*?)^```", (ROOT / "docs/gateway.md").read_text(), re.M | re.S)
+    command = ["sh", "-c", "exec agentgate gateway run"]
+    with running(command, newcomer.environment(), url.replace("/mcp", "/health"), newcomer.folder / "log"):
+        program = program.replace("http://127.0.0.1:9000/mcp", url)
+        printed = newcomer.run('python -c "$PROGRAM"', program, PROFILE=str(newcomer.folder / "profile"))
+    expected = said.replace("/home/ada", str(newcomer.folder))
+    assert re.fullmatch(re.escape(expected).replace(re.escape("..."), ".*"), printed), printed

@@ -54,6 +54,7 @@ GUIDES = [
     "docs/protect-django.md",
     "docs/protect-fastapi.md",
     "docs/protect-fastmcp.md",
+    "docs/gateway.md",
     "docs/forward-auth.md",
     "docs/scopes.md",
     "docs/policies.md",

@@ -13,7 +13,7 @@ import pytest
 from agentgate_oauth import AgentGateAdmin
 from agentgate_oauth.cli.app import run
 from agentgate_oauth.gateway import lock
-from agentgate_oauth.gateway.config import Limits, Upstream
+from agentgate_oauth.gateway.config import Limits, Upstream, parse
 from agentgate_oauth.gateway.files import Credential, Files, save_credential
 from agentgate_oauth.gateway.upstreams import read_definitions
 from agentgate_oauth.models import NewResourceServer
@@ -22,6 +22,7 @@ from fastmcp.client.transports import StdioTransport
 from fastmcp.exceptions import ToolError
 
 from tests.live.gate import Gate, Person
+from tests.live.oauth.services import blocks
 from tests.sdk.conftest import SDK
 from tests.waiting import wait_until
 
@@ -169,3 +170,8 @@ def test_a_client_starts_it_the_user_allows_in_the_browser_and_a_second_program_
     arguments = ["gateway", "logout", "--config", str(user.files.config), "--json"]
     assert run(arguments) == 0
     assert not list((user.folder / "config" / "gateway").glob("*.json"))
+
+
+def test_the_example_of_the_guide_is_a_valid_file() -> None:
+    (example,) = blocks("gateway.md", "yaml")
+    assert list(parse(example, "the guide").upstreams) == ["filesystem", "shop"]

@@ -55,6 +55,7 @@ GUIDES = (
     ("protect-django", "Django"),
     ("protect-fastapi", "FastAPI"),
     ("protect-fastmcp", "FastMCP"),
+    ("gateway", "MCP gateway"),
     ("python-sdk", "REST framework, Flask, Python"),
 )
 

@@ -269,7 +269,7 @@ def test_the_page_asks_verify_with_the_real_id_and_leads_to_the_guides(as_develo
     assert '"requiredScopes": ["tickets:read"]' in shown
     assert subprocess.run(["bash", "-n"], input=shown, text=True, check=False).returncode == 0
     assert "<script>alert" not in page
-    for guide in ("protect-django", "protect-fastapi", "protect-fastmcp", "python-sdk"):
+    for guide in ("protect-django", "protect-fastapi", "protect-fastmcp", "gateway", "python-sdk"):
         assert as_developer.get(f"/docs/{guide}").status_code == 200
         assert f'href="/docs/{guide}"' in page
 
