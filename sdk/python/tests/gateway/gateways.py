@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import uvicorn
-from fastmcp import Client, FastMCP
+from fastmcp import Client, Context, FastMCP
 
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.config import Limits, Upstream, dump, parse
@@ -133,6 +133,7 @@ class Notes(FastMCP[Any]):
     def __init__(self) -> None:
         super().__init__("Notes", instructions="Keep notes short.")
         self.called: list[tuple[str, Any]] = []
+        self.meta: dict[str, Any] = {}
         self.blocker = threading.Event()
         self.blocker.set()
         self.paying = threading.Event()
@@ -145,7 +146,9 @@ class Notes(FastMCP[Any]):
             return {"note": f"text of {name}"}
 
         @self.tool(description="Write a note")
-        async def write_note(name: str, text: str) -> str:
+        async def write_note(name: str, text: str, context: Context) -> str:
+            request = context.request_context
+            self.meta = dict(request.meta or {}) if request else {}
             called.append(("write_note", name))
             while not self.blocker.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

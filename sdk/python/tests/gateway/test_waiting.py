@@ -170,3 +170,31 @@ async def test_what_changes_while_the_call_waits_counts(gate: FakeGate, notes: N
         with pytest.raises(ToolError, match="definition_changed"):
             await call
     assert notes.called == []
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("write_note:", "other:"),
+        ("scope: notes:write", "scope: shop:pay"),
+        ("  notes:\n    url: http://127.0.0.1", "  notes:\n    url: http://localhost"),
+    ],
+    ids=["no line", "another scope", "another upstream"],
+)
+async def test_a_file_that_is_edited_while_the_call_waits_counts(
+    gate: FakeGate, notes: Notes, served: Served, old: str, new: str
+) -> None:
+    gate.asks.add("notes:write")
+    be_patient(served)
+    config = served.running.files.config
+    async with served.client() as client:
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks)
+        text = config.read_text()
+        assert old in text
+        config.write_text(text.replace(old, new))
+        served.running.reload()
+        gate.status = "approved"
+        with pytest.raises(ToolError, match="configuration_changed"):
+            await call
+    assert notes.called == []

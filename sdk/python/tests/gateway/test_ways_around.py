@@ -142,3 +142,31 @@ async def test_a_line_without_a_pinned_definition_exposes_nothing(
         with pytest.raises(ToolError, match="Unknown tool"):
             await client.call_tool("read_note", {"name": "a"})
     assert (gate.verified, notes.called) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_what_an_approval_does_not_cover_is_not_forwarded(
+    notes: Notes, served: Served, mode: str
+) -> None:
+    meta = {"account": "eve", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    async with served.client(mode=mode) as client:
+        await client.call_tool("write_note", {"name": "a", "text": "b"}, meta=meta)
+    assert "account" not in notes.meta
+    assert "traceparent" in notes.meta
+
+
+@pytest.mark.parametrize(
+    "name, answer, is_covered",
+    [
+        ("question", {"action": "accept"}, True),
+        ("agentgate:question", {"action": "accept"}, True),
+        ("agentgate:apr_1", {"action": "accept", "content": {"to": "eve"}}, True),
+        ("agentgate:apr_1", {"action": "accept"}, False),
+    ],
+)
+async def test_an_approval_covers_what_the_upstream_is_answered(
+    gate: FakeGate, served: Served, name: str, answer: dict[str, Any], is_covered: bool
+) -> None:
+    call = message("tools/call", name="read_note", arguments={"name": "a"}, inputResponses={name: answer})
+    await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
+    assert ("input" in gate.verified[0]["context"]) is is_covered

@@ -31,7 +31,7 @@ class Entry:
     line: Line
     definition: Definition
     digest: str
-    root: str | None = None
+    behind: Upstream
 
 
 @dataclass
@@ -64,6 +64,14 @@ class Catalogue:
     def entries(self) -> Iterator[Entry]:
         for entries in (self.tools, self.resources, self.templates, self.prompts):
             yield from entries.values()
+
+    def serves(self, entry: Entry) -> bool:
+        """Return whether an entry, which may be of another catalogue, is served by the same rules here."""
+        served = getattr(self, entry.kind).get(entry.exposed)
+        return served is entry or (
+            served is not None
+            and (served.upstream, served.name, served.behind) == (entry.upstream, entry.name, entry.behind)
+        )
 
     def scopes(self) -> list[str]:
         """Return every scope that an entry needs, in the order of the file."""
@@ -127,10 +135,12 @@ def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[E
     yield from _named("prompts", prefix, upstream, upstream.prompts, pinned)
     for uri, definition in pinned.resources.items():
         if found := find_line(upstream.resources, uri):
-            yield Entry("resources", prefix, uri, uri, found, definition, digest(definition))
+            yield Entry("resources", prefix, uri, uri, found, definition, digest(definition), upstream)
     for template, definition in pinned.templates.items():
         if found := upstream.resources.get(template) or find_line(upstream.resources, example_of(template)):
-            yield Entry("templates", prefix, template, template, found, definition, digest(definition))
+            yield Entry(
+                "templates", prefix, template, template, found, definition, digest(definition), upstream
+            )
 
 
 def _named(
@@ -142,7 +152,7 @@ def _named(
             logger.warning("%s of %s is not exposed: it is not in gateway.lock", name, prefix)
             continue
         exposed = exposed_name(prefix, upstream, name)
-        yield Entry(kind, prefix, name, exposed, line, definition, digest(definition), upstream.root)
+        yield Entry(kind, prefix, name, exposed, line, definition, digest(definition), upstream)
 
 
 @lru_cache(maxsize=4096)

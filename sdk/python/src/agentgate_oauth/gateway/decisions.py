@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 from fastmcp.exceptions import FastMCPError
 from fastmcp.server.dependencies import get_context
 from mcp.shared.exceptions import MCPError
-from mcp_types import InputRequiredResult
+from mcp_types import ElicitResult, InputRequiredResult
 
 from ..errors import AgentGateError, ApiError, ReservationDeniedError
 from ..models import Decision
@@ -24,9 +25,9 @@ from ..service.requirement import Question
 from ..verifier import AsyncAgentGateVerifier
 from .approvals import Flight, Flights, wait_for_user
 from .callers import Caller, Denied, TokenSource
-from .catalogue import Entry
+from .catalogue import Catalogue, Entry
 from .config import Limits, ToolLine
-from .lock import Change, canonical_digest
+from .lock import Change, Definitions, canonical_digest
 from .logs import Report, reported
 from .money import Money, final_amount
 from .pinning import Pins
@@ -39,7 +40,11 @@ logger = logging.getLogger("agentgate_oauth.gateway")
 # The client of the call that runs in this context: components of FastMCP's proxy take it from here.
 current_client: ContextVar[UpstreamClient] = ContextVar("agentgate_gateway_client")
 _CHALLENGE = Challenge()
-_OUR_INPUT = "agentgate:"
+# The answer to a link that the gateway has shown. It says nothing but whether the user opened it.
+_OUR_INPUT = re.compile(r"agentgate:apr_[A-Za-z0-9]{1,64}")
+# What of `_meta` is forwarded, beside what belongs to the protocol. An approval covers no other.
+_FORWARDED_META = frozenset({"progressToken", "progress_token", "traceparent", "tracestate"})
+_PROTOCOL_META = "io.modelcontextprotocol/"
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Permit:
 class State:
     """What is read from the files, and replaced as a whole when they change."""
 
+    catalogue: Catalogue
     upstreams: Upstreams
     pins: Pins
     limits: Limits
@@ -222,7 +228,8 @@ class Decisions:
             async with self._turns.of(permit.user_id or permit.agent_id), client:
                 state.failed.discard(call.entry.upstream)
                 if not self.is_shadow:
-                    _require_unchanged(call.entry, state.pins.change_of(call.entry))
+                    self._require_current(call.entry, state, client.compared)
+                _clear_meta()
                 flight.is_forwarded = True
                 token = current_client.set(client)
                 try:
@@ -238,6 +245,13 @@ class Decisions:
         if permit.reservation is not None:
             await self._settle(permit.reservation, call.entry.line, asked.question, result)
         return result
+
+    def _require_current(self, entry: Entry, state: State, live: Definitions | None) -> None:
+        """Refuse a call if what was decided about is no longer what it would reach."""
+        _require_unchanged(entry, state.pins.change_of(entry) or state.pins.change_in(entry, live))
+        if state is not self.state or not state.catalogue.serves(entry):
+            text = "The gateway's configuration has changed while the call was decided. Send it again."
+            raise Denied("configuration_changed", text)
 
     async def _settle(
         self, reservation: AsyncReservation, line: object, question: Question, result: Any
@@ -289,7 +303,7 @@ def _input_digest() -> str | None:
     given = {
         name: answer.model_dump(mode="json", by_alias=True)
         for name, answer in (context.input_responses or {}).items()
-        if not name.startswith(_OUR_INPUT)
+        if not (_OUR_INPUT.fullmatch(name) and isinstance(answer, ElicitResult) and not answer.content)
     }
     state = context.request_state
     if not given and state is None:
@@ -298,6 +312,15 @@ def _input_digest() -> str | None:
         return canonical_digest({"responses": given, "state": state})
     except ValueError as error:
         raise Refused(f"The input cannot be approved, because {error}") from None
+
+
+def _clear_meta() -> None:
+    """Remove what clients add to a call beside its arguments: no approval could cover it."""
+    context = get_context().request_context
+    meta: Any = context.meta if context else None
+    for name in list(meta or ()):
+        if name not in _FORWARDED_META and not name.startswith(_PROTOCOL_META):
+            del meta[name]
 
 
 def _key(call: Call, asked: Asked, caller: Caller) -> tuple[object, ...]:

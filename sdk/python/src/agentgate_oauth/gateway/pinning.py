@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,16 @@ class Pins:
         if pinned is not entry.definition and (pinned is None or digest(pinned) != entry.digest):
             return Change(entry.kind, entry.name, entry.definition, pinned)
         return self._changed.get(entry.upstream, {}).get((entry.kind, entry.name))
+
+    def change_in(self, entry: Entry, live: Definitions | None) -> Change | None:
+        """Return the same about what one session has said last. Another user's session may differ from it."""
+        if live is None or live is self._live.get(entry.upstream):
+            return None
+        pinned, now = entry.definition, live.of(entry.kind).get(entry.name)
+        if now is not None and json.dumps(now) == json.dumps(pinned):
+            return None
+        before, after = (Definitions().with_one(entry.kind, entry.name, one) for one in (pinned, now))
+        return next(differences(before, after), None)
 
     def lately_changed(self, entry: Entry) -> Change | None:
         """Return the same, but None if it is time to look again, which a call does."""

@@ -109,6 +109,7 @@ class Running:
             self._close_apart(old.upstreams)
         else:
             old.pins.replace(catalogue.lock)
+            old.catalogue = catalogue
         self.gateway = gateway
         self._components.replace(catalogue)
         self.server.instructions = catalogue.instructions
@@ -178,9 +179,8 @@ class Running:
 
 def _state(catalogue: Catalogue, gateway: Gateway) -> State:
     pins = Pins(catalogue.lock)
-    return State(
-        Upstreams(gateway.upstreams, gateway.limits, pins.compare, COMPARE_SECONDS), pins, gateway.limits
-    )
+    pool = Upstreams(gateway.upstreams, gateway.limits, pins.compare, COMPARE_SECONDS)
+    return State(catalogue, pool, pins, gateway.limits)
 
 
 async def serve(running: Running, host: str, port: int, started: Callable[[], None]) -> None:

@@ -238,7 +238,7 @@ def components_of(server: FastMCP[Any]) -> Components:
 def _ask_about_tool(entry: Entry, arguments: Mapping[str, Any]) -> Asked:
     line = entry.line
     assert isinstance(line, ToolLine)
-    return ask_about_tool(line, line.context, arguments, entry.exposed, entry.definition, entry.root)
+    return ask_about_tool(line, line.context, arguments, entry.exposed, entry.definition, entry.behind.root)
 
 
 async def _read(decisions: Decisions, entry: Entry, uri: str, line: Line, read: Any) -> ResourceResult:

@@ -212,6 +212,7 @@ class Upstreams:
                 session.transport.changed = True
                 raise
             session.compared_at = time.monotonic()
+            session.definitions = definitions
             if self._compare is not None:
                 self._compare(session.key.upstream, definitions)
 
@@ -272,6 +273,11 @@ class UpstreamClient(ProxyClient[UpstreamTransport]):
             raise UpstreamEnded(self._key.upstream, reason or "has no session", sent=False)
         return session
 
+    @property
+    def compared(self) -> Definitions | None:
+        """Return the definitions that this session had when they were compared last."""
+        return None if self._leased is None else self._leased.definitions
+
     async def read_definitions(self) -> Definitions:
         """Return what the upstream offers to this session now. Raises UpstreamError."""
         assert self._leased is not None
@@ -328,6 +334,7 @@ class _Session:
     leases: int = 0
     used_at: float = 0.0
     compared_at: float = float("-inf")
+    definitions: Definitions | None = None
     comparing: anyio.Lock = field(default_factory=anyio.Lock)
     calls: dict[Call, None] = field(default_factory=dict)
     _forwarding: int = 0
