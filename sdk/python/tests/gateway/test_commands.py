@@ -298,6 +298,21 @@ def test_a_rug_pull_is_found_shown_and_accepted(
     assert "no upstream" in cli.error("gateway", "accept", "--upstream", "box", code=2)["detail"]
 
 
+def test_a_tool_without_a_line_stays_hidden(cli: Cli, made: Files, upstream: Changing) -> None:
+    gateway = config.load(made.config)
+    drive = gateway.upstreams["drive"]
+    hidden = drive.model_copy(update={"tools": {"read_file": drive.tools["read_file"]}})
+    made.config.write_text(config.dump(gateway.model_copy(update={"upstreams": {"drive": hidden}})))
+    upstream.replace(*tools_of(read_file="Reads", delete_note="Deletes all"))
+    cli("gateway", "accept", "--all", "--yes")
+    assert lock.load(made.lock)["drive"].tools["delete_note"]["description"] == "Deletes all"
+    assert {*config.load(made.config).upstreams["drive"].tools} == {"read_file"}
+    found = cli.json("gateway", "check")["problems"]
+    assert ("delete_note", "has no line, so it is not exposed") in [
+        (one["name"], one["text"]) for one in found
+    ]
+
+
 def test_a_riskier_definition_is_pointed_out(cli: Cli, made: Files, upstream: Changing) -> None:
     text = made.config.read_text().replace("risk: critical", "risk: standard")
     made.config.write_text(text)

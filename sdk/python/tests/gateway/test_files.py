@@ -50,6 +50,13 @@ def test_what_is_wrong_is_named(old: str, new: str, named: str) -> None:
         parse(text, "gateway.yaml")
 
 
+def test_hidden_characters_are_written_as_escapes() -> None:
+    text = dump(parse(GOOD.replace("read:", '"get_\\u202ee_日本":'), "gateway.yaml"))
+    assert "\\u202E" in text and text.isascii()
+    assert "get_\u202ee_日本" in parse(text, "again").upstreams["files"].tools
+    assert "日本" in dump(parse(GOOD.replace("Notes", "日本"), "gateway.yaml"))
+
+
 def test_two_tools_cannot_have_one_name() -> None:
     second = '  more:\n    command: [x]\n    tools: {read: {scope: "files:read", risk: standard}}\n'
     with pytest.raises(ConfigError, match="prefixed"):

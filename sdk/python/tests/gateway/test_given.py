@@ -82,6 +82,12 @@ def test_the_root_is_the_folder_that_is_served(tmp_path: Path, monkeypatch: pyte
     one = upstream_of(["server", "./notes"], [], [])
     assert one.command == ["server", str(tmp_path / "notes")]
     assert root_of(folders_of(one)) == str(tmp_path / "notes")
+    (tmp_path / "server.py").touch()
+    assert upstream_of(["python", "server.py", "."], [], []).command == [
+        "python",
+        str(tmp_path / "server.py"),
+        str(tmp_path),
+    ]
     two = upstream_of(["uv", "--directory", "./program", "run", "./notes", "./books"], [], [])
     assert root_of(folders_of(two)) == str(tmp_path)
     assert root_of(["/"]) is None and root_of([]) is None

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from agentgate_oauth.gateway.inspection import MAX_FINDINGS, inspect, inspect_change, is_usable, shown
+from agentgate_oauth.gateway.inspection import MAX_FINDINGS, inspect, inspect_change, is_usable, shown, usable
 from agentgate_oauth.gateway.lock import Change, Definitions
 
 
@@ -90,6 +90,7 @@ def test_what_has_no_canonical_form_is_not_usable() -> None:
     assert is_usable("x", {"a": 1})
     found = inspect(Definitions(tools={"x": {"a": 2**60}}))
     assert "cannot be pinned" in found[0].problem
+    assert usable(Definitions(tools={"x": {"a": 2**60}, "y": {}})) == Definitions(tools={"y": {}})
 
 
 def test_what_is_shown_has_no_hidden_characters() -> None:

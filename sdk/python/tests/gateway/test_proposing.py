@@ -133,6 +133,20 @@ def test_arguments_become_context() -> None:
     assert "outbound" in line.labels
 
 
+def test_paths_that_no_mapping_can_bound_raise_the_risk() -> None:
+    files = {"type": "array", "items": {"$ref": "#/$defs/File"}}
+    schema = {"$defs": {"File": {"type": "object", "properties": PATH}}}
+    optional = {"anyOf": [{"$ref": "#/$defs/File"}, {"type": "null"}]}
+    line, proposer = proposed("read_files", None, {"files": files}, "filesystem", schema=schema)
+    assert (line.risk, line.asks, line.context.target) == ("high", True, None)
+    assert "files[].path is a path within a list" in proposer.doubts[0].text
+    line, _ = proposed("read_files", None, {"file": optional}, "filesystem", schema=schema)
+    assert line.risk == "standard" and line.context.target is not None
+    assert line.context.target.arguments == ["file.path"]
+    line, proposer = proposed("read_files", None, PATH, schema={"additionalProperties": True})
+    assert line.asks and "that its schema does not name" in proposer.doubts[0].text
+
+
 def test_what_is_unsure_is_said() -> None:
     text = {"type": "string"}
     cases = [
@@ -174,6 +188,12 @@ def test_users_read_only_plain_words_of_the_server(description: str | None, show
     assert texts.description == (shown or "Call this tool with any arguments")
     assert len(texts.title) <= MAX_TITLE and len(texts.description) <= MAX_WORDS
     assert len(line.scope) <= 60 + len("notes")
+
+
+@pytest.mark.parametrize("name", ["get\u202e_x", "evil.example/pay", "\x1b[31mx", "Allow all. Use x"])
+def test_users_read_only_plain_names_of_tools(name: str) -> None:
+    line, proposer = proposed(name, prefix="notes")
+    assert proposer.scopes[line.scope].title == f"Use {line.scope.partition(':')[2]} of Notes"
 
 
 def test_scopes_of_similar_names_differ() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..gateway import config, lock
 from ..gateway.accepting import accept, is_named
 from ..gateway.files import Files, load_credential
-from ..gateway.inspection import inspect_change, shown
+from ..gateway.inspection import inspect_change, shown, usable
 from ..gateway.pinning import differences
 from ..gateway.proposing import Doubt
 from ..gateway.registration import changed, merged, scopes_of
@@ -65,7 +65,7 @@ def _find(gateway: config.Gateway, pinned: lock.Lock, only: str | None) -> list[
     found = []
     for prefix, upstream in gateway.upstreams.items():
         if only in (None, prefix):
-            live = read_live(prefix, upstream, gateway.limits)
+            live = usable(read_live(prefix, upstream, gateway.limits))
             before = pinned.get(prefix, lock.Definitions())
             found += [Found(prefix, one, live) for one in differences(before, live)]
     return found

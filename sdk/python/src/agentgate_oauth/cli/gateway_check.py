@@ -9,7 +9,7 @@ from ..errors import AgentGateError
 from ..gateway import config, lock
 from ..gateway.checking import Problem, check_scopes, check_upstream
 from ..gateway.files import Credential, Files, load_credential
-from ..gateway.inspection import shown
+from ..gateway.inspection import shown, usable
 from ..models import Scope
 from ..verifier import AgentGateVerifier
 from . import connection
@@ -78,7 +78,7 @@ def _check_upstreams(files: Files, gateway: config.Gateway) -> Iterator[Problem]
             text = f"has no pinned definitions. Accept them with: {command}"
             yield Problem(keys, text)
         try:
-            live = read_live(prefix, upstream, gateway.limits)
+            live = usable(read_live(prefix, upstream, gateway.limits))
         except (config.ConfigError, Failure) as error:
             yield Problem(keys, str(error))
             continue

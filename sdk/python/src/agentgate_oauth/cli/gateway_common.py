@@ -20,6 +20,8 @@ from . import connection
 from .failures import USAGE, Failure
 from .output import print_line, print_table
 
+MAX_PRINTED = 50
+
 
 def gate_url(gateway: config.Gateway | None = None) -> str:
     """Return the URL of the gate, which must be the one of gateway.yaml. Raises Failure."""
@@ -128,7 +130,10 @@ def print_doubts(doubts: Iterable[Doubt], where: Mapping[Doubt, str]) -> None:
     print_table([("", where[one], one.name and shown(one.name), one.text) for one in doubts])
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
     print_line("")
     print_line("Suspicious texts, which a model would read as instructions:")
-    print_table([("", one.where, one.problem, one.excerpt) for one in findings])
+    rows = [("", one.where, one.problem + (f": {one.excerpt}" if one.excerpt else "")) for one in findings]
+    print_table(rows[:MAX_PRINTED])
+    if len(rows) > MAX_PRINTED:
+        print_line(f"  ... and {len(rows) - MAX_PRINTED} more. --json has all.")

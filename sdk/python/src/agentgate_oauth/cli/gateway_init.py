@@ -17,7 +17,7 @@ from ..errors import AgentGateError, ConflictError
 from ..gateway import config, lock
 from ..gateway.files import Credential, Files, load_credential, save_credential
 from ..gateway.given import folders_of, prefix_of, root_of, upstream_of
-from ..gateway.inspection import Finding, inspect, shown
+from ..gateway.inspection import Finding, inspect, shown, usable
 from ..gateway.proposing import Doubt, Proposer
 from ..gateway.registration import lines_of, merged, scope_id, scopes_of
 from ..models import Scope
@@ -133,10 +133,11 @@ def _plan(options: Options) -> Plan:
         scopes={**own, **proposer.scopes},
         limits=before.limits if before else config.Limits(),
     )
-    gateway = config.parse(config.dump(gateway), str(files.config))
+    if config.parse(config.dump(gateway), str(files.config)) != gateway:
+        raise Failure("invalid_value", "The upstream has names that YAML cannot hold.")
     earlier = files.config.read_text(encoding="utf-8") if before else None
     text, keeps_comments = new_text(earlier, gateway, before)
-    pinned = {**(lock.load(files.lock) if before else {}), prefix: live}
+    pinned = {**(lock.load(files.lock) if before else {}), prefix: usable(live)}
     findings = inspect(live, [tool for one in others.values() for tool in one.tools])
     return Plan(
         files,

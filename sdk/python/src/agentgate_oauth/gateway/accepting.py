@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from ..models import Scope
 from .catalogue import example_of, find_line
-from .config import ConfigError, Gateway, Line, Upstream, exposed_name
+from .config import Gateway, Line, Upstream, exposed_name
 from .effects import RISKS
 from .given import folders_of, root_of
-from .inspection import is_usable, shown
 from .lock import Change, Definitions
 from .proposing import Doubt, Proposer
 
@@ -32,15 +31,13 @@ def is_named(change: Change, names: Iterable[str], prefix: str, upstream: Upstre
 def accept(
     gateway: Gateway, prefix: str, pinned: Definitions, change: Change, catalogue: Mapping[str, Scope]
 ) -> Accepted:
-    """Return what one accepted change makes of both files. Raises ConfigError if it cannot be pinned."""
+    """Return what one accepted change makes of both files."""
     if change.kind == "instructions":
         text = change.after if isinstance(change.after, str) else None
         return Accepted(gateway, replace(pinned, instructions=text))
     definition = change.after if isinstance(change.after, Mapping) else None
     if definition is None:
         return Accepted(gateway, pinned.with_one(change.kind, change.name, None))
-    if not is_usable(change.name, definition):
-        raise ConfigError(f"{shown(change.name)} cannot be pinned, because it has no canonical form.")
     now = pinned.with_one(change.kind, change.name, definition)
     upstream = gateway.upstreams[prefix]
     proposer = proposer_for(prefix, gateway, upstream, catalogue)
@@ -52,6 +49,9 @@ def accept(
     line = _line_of(upstream, kind, change.name)
     if line is not None:
         return Accepted(gateway, now, tuple([*_riskier(line, new, change), *doubts]))
+    if change.what != "new":
+        # It has no line because the operator hides it.
+        return Accepted(gateway, now)
     lines = {**getattr(upstream, kind), key: new}
     upstreams = {**gateway.upstreams, prefix: upstream.model_copy(update={kind: lines})}
     scopes = {**proposer.scopes, **gateway.scopes}

@@ -9,6 +9,7 @@ from typing import Any
 
 from .config import Amount, ArgumentName, Context, Mapped
 from .effects import words_of
+from .question import takes_others
 
 MAX_DEPTH = 3
 MAX_ARGUMENTS = 200
@@ -53,6 +54,11 @@ class Argument:
         return words_of(self.name.rsplit(".", 1)[-1])
 
     @property
+    def is_listed(self) -> bool:
+        """Return whether it is in an object within a list, so that a mapping cannot name it."""
+        return "[]" in self.name
+
+    @property
     def key(self) -> str:
         """Return the last word of its name, which usually says what it is: `file_path`, `recipientEmail`."""
         return self.words[-1] if self.words else ""
@@ -85,6 +91,17 @@ def names_with_dots(schema: Any) -> list[str]:
     return [name for name in properties if "." in name] if isinstance(properties, Mapping) else []
 
 
+def unbounded(schema: Any, arguments: Sequence[Argument], in_folder: bool) -> list[str]:
+    """Return what the digest of the arguments covers, and no mapping can bound."""
+    listed = [one.name for one in paths_among(arguments, in_folder) if one.is_listed]
+    said = [
+        f"{name} is a path within a list, so it cannot be mapped, and nothing bounds it" for name in listed
+    ]
+    if in_folder and isinstance(schema, Mapping) and takes_others(schema):
+        said.append("it may take arguments that its schema does not name, and nothing bounds paths in these")
+    return said
+
+
 def is_program(argument: Argument) -> bool:
     return argument.is_any(_PROGRAMS) or (argument.key == "query" and "sql" in argument.description.lower())
 
@@ -115,7 +132,9 @@ def looks_like_amount(argument: Argument) -> bool:
 def propose_context(schema: Any, *, changes: bool, in_folder: bool, root: str | None) -> Proposed:
     """Return which arguments become context. `changes`: the tool does more than read."""
     doubts: list[str] = []
-    arguments = [one for one in arguments_of(schema) if len(one.name) <= 200]
+    every = [one for one in arguments_of(schema) if len(one.name) <= 200]
+    doubts += unbounded(schema, every, in_folder)
+    arguments = [one for one in every if not one.is_listed]
     paths = paths_among(arguments, in_folder)
     amount = _amount(arguments, doubts) if changes else None
     recipients = [one for one in arguments if one not in paths and looks_like_recipient(one)]
@@ -181,34 +200,42 @@ def _in_order(found: list[Argument], names: Sequence[str]) -> list[Argument]:
 
 
 def _walk(schema: Any, prefix: str, depth: int, definitions: Mapping[str, Any]) -> Iterator[Argument]:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(properties, Mapping) or depth > MAX_DEPTH:
+    """Yield the arguments of a schema. What is within a list has [] in its name."""
+    if depth > MAX_DEPTH:
         return
-    for name, given in properties.items():
-        if "." in name:
-            continue
-        one = _resolved(given, definitions)
-        types = frozenset(_types(one, definitions, 3))
-        description = one.get("description") if isinstance(one, Mapping) else None
-        yield Argument(f"{prefix}{name}", types, description if isinstance(description, str) else "")
-        yield from _walk(one, f"{prefix}{name}.", depth + 1, definitions)
+    for part, is_item in _parts(schema, definitions, 3):
+        properties = part.get("properties")
+        inner = f"{prefix.removesuffix('.')}[]." if is_item else prefix
+        for name, given in properties.items() if isinstance(properties, Mapping) else ():
+            if "." in name:
+                continue
+            parts = [one for one, _ in _parts(given, definitions, 3)]
+            types = frozenset(kind for one in parts for kind in _kinds(one) if kind not in ("array", "null"))
+            said = next((one["description"] for one in parts if isinstance(one.get("description"), str)), "")
+            yield Argument(f"{inner}{name}", types, said)
+            yield from _walk(given, f"{inner}{name}.", depth + 1, definitions)
 
 
-def _types(schema: Any, definitions: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the types that a value can have; of a list, those of its items."""
+def _parts(
+    schema: Any, definitions: Mapping[str, Any], depth: int, is_item: bool = False
+) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Yield the schema, its alternatives, and those of the items of a list; with whether it is of items."""
     schema = _resolved(schema, definitions)
     if not isinstance(schema, Mapping) or not depth:
         return
-    kind = schema.get("type")
-    for one in kind[:MAX_ARMS] if isinstance(kind, list) else [kind]:
-        if one == "array":
-            yield from _types(schema.get("items"), definitions, depth - 1)
-        elif isinstance(one, str) and one != "null":
-            yield one
+    yield schema, is_item
+    yield from _parts(schema.get("items"), definitions, depth - 1, True)
     for key in ("anyOf", "oneOf", "allOf"):
         arms = schema.get(key)
         for arm in arms[:MAX_ARMS] if isinstance(arms, list) else ():
-            yield from _types(arm, definitions, depth - 1)
+            yield from _parts(arm, definitions, depth - 1, is_item)
+
+
+def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
+    kind = schema.get("type")
+    yield from (
+        one for one in (kind if isinstance(kind, list) else [kind])[:MAX_ARMS] if isinstance(one, str)
+    )
 
 
 def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:

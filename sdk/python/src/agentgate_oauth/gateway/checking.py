@@ -12,6 +12,7 @@ from .arguments import (
     looks_like_recipient,
     names_with_dots,
     paths_among,
+    unbounded,
 )
 from .catalogue import example_of, find_line
 from .config import ConfigError, Context, Gateway, Line, ToolLine, Upstream
@@ -136,18 +137,20 @@ def _check_arguments(
     keys = ("upstreams", prefix, "tools", name)
     schema = definition.get("inputSchema")
     arguments = arguments_of(schema)
-    known, mapped = {one.name for one in arguments}, _mapped(line.context)
+    known, mapped = {one.name for one in arguments if not one.is_listed}, _mapped(line.context)
     for one in sorted(mapped - known):
         yield Problem(keys, f"{one} is mapped, and the tool has no such argument")
     for one in names_with_dots(schema):
         yield Problem(keys, f"the argument {one} has a dot in its name, so it cannot be mapped", is_note=True)
+    for text in unbounded(schema, arguments, root is not None):
+        yield Problem(keys, text, is_note=True)
     if root is None and line.context.target is not None and line.context.target.kind == "path":
         text = "its paths have no `root` in the upstream, so absolute ones are refused"
         yield Problem(keys, text, is_note=True)
     changes_something = effect_of(name, words_of(prefix)).effect is not READ or line.asks
     paths = paths_among(arguments, root is not None)
     for argument in arguments:
-        if argument.name in mapped:
+        if argument.name in mapped or argument.is_listed:
             continue
         if argument in paths:
             # Within a root, what is not mapped is not bounded.

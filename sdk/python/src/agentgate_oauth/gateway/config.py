@@ -233,8 +233,14 @@ def dump(gateway: Gateway) -> str:
 
 
 def to_yaml(document: Any) -> str:
-    """Return YAML with one line for each short list, and for the arguments of a field."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    """Return YAML with one line for each short list, and for the arguments of a field.
+
+    If it would contain hidden characters, which a server can have in its names, all but ASCII is escaped.
+    """
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    if text.replace("\n", "").isprintable():
+        return text
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110)
 
 
 class _Dumper(yaml.SafeDumper):

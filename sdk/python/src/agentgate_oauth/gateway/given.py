@@ -84,8 +84,15 @@ def _is_value(before: str) -> bool:
 
 
 def _absolute(words: Sequence[str]) -> list[str]:
-    """Return the command with absolute folders, because the gateway may be started elsewhere."""
-    return [os.path.abspath(one) if "/" in one and os.path.isdir(one) else one for one in words]
+    """Return the command with absolute paths, because the gateway may be started in another folder."""
+    program, *rest = words
+    return [program if "/" not in program else _path(program), *map(_path, rest)]
+
+
+def _path(word: str) -> str:
+    is_folder = os.path.isdir(word) and ("/" in word or word in (".", ".."))
+    is_file = os.path.isfile(word) and ("/" in word or "." in word)
+    return os.path.abspath(word) if is_folder or is_file else word
 
 
 def _program(words: Sequence[str]) -> str:

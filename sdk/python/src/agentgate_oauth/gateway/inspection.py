@@ -118,6 +118,15 @@ def is_usable(name: str, definition: Definition) -> bool:
     return _unusable(name, definition) is None
 
 
+def usable(definitions: Definitions) -> Definitions:
+    """Return the definitions without those that cannot be pinned."""
+    for kind in KINDS:
+        for name, definition in definitions.of(kind).items():
+            if not is_usable(name, definition):
+                definitions = definitions.with_one(kind, name, None)
+    return definitions
+
+
 def _unusable(name: str, definition: Definition) -> str | None:
     if not 1 <= len(name) <= 200:
         return "has a name of more than 200 characters, or none. It is not exposed"
@@ -165,6 +174,7 @@ def _is_distinctive(name: str) -> bool:
 def _twins(names: Iterable[str], others: Iterable[str]) -> list[Finding]:
     """Return the names that look like another: by similar letters, or the same but for case and hyphens."""
     seen: dict[str, str] = {_skeleton(name): name for name in others}
+    names = [name for name in names if _skeleton(name)]
     found = []
     for name in names:
         twin = seen.setdefault(_skeleton(name), name)

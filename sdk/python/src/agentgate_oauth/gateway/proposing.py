@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models import Scope
-from .arguments import Argument, arguments_of, is_address, is_program, looks_like_recipient, propose_context
+from .arguments import (
+    Argument,
+    arguments_of,
+    is_address,
+    is_program,
+    looks_like_recipient,
+    propose_context,
+    unbounded,
+)
 from .config import Label, Line, OwnScope, Risk, ToolLine, Upstream
 from .effects import READ, RISKS, UNKNOWN, Named, common_beginning, effect_of, higher, words_of
-from .inspection import inspect_definition, is_usable
+from .inspection import inspect_definition, is_usable, shown
 from .lock import Definition, Definitions, Kind
 
 LABELS: tuple[Label, ...] = ("private", "untrusted", "outbound")
@@ -129,10 +137,14 @@ class Proposer:
         schema, hints = definition.get("inputSchema"), _hints_of(definition)
         arguments = arguments_of(schema)
         programs = [one.name for one in arguments if is_program(one)]
-        least = higher(_told(hints, named), "critical" if programs else "low")
+        in_folder = self._root is not None
+        is_unbounded = bool(unbounded(schema, arguments, in_folder))
+        least = higher(
+            _told(hints, named), "critical" if programs else "low", "high" if is_unbounded else "low"
+        )
         labels = _labels(named, hints, arguments)
         changes = named.effect is not READ or least != "low"
-        proposed = propose_context(schema, changes=changes, in_folder=self._root is not None, root=self._root)
+        proposed = propose_context(schema, changes=changes, in_folder=in_folder, root=self._root)
         scope = self._fitting(named, least)
         if scope is not None:
             scope_id, risk = scope.id, _risk(scope)
@@ -201,7 +213,7 @@ class Proposer:
         scope_id = self._free_id(name)
         described = plain_description(name, definition, tools)
         self.scopes[scope_id] = OwnScope(
-            title=_cut(f"Use {_cut(name, 40)} of {self._service}", MAX_TITLE),
+            title=_cut(f"Use {_cut(_plain_name(name, scope_id), 40)} of {self._service}", MAX_TITLE),
             description=described or "Call this tool with any arguments",
             cannot=f"use other tools of {self._service}",
             labels=in_order(labels),
@@ -235,7 +247,8 @@ class Proposer:
             if "readOnlyHint" not in _hints_of(one) and effect_of(name, self._ignored).effect is READ
         ]
         if silent:
-            text = f"only their names say that they read, the server does not: {_cut(', '.join(silent), 300)}"
+            names = _cut(shown(", ".join(silent)), 300)
+            text = f"only their names say that they read, the server does not: {names}"
             self.doubts.append(Doubt("tools", "", text))
 
 
@@ -262,6 +275,12 @@ def plain_description(name: str, definition: Definition, tools: Collection[str])
     if not sentence or not _PLAIN.fullmatch(sentence) or _ADDRESS.search(sentence):
         return None
     return f"The server says: {_cut(sentence, MAX_WORDS - 20)}"
+
+
+def _plain_name(name: str, scope_id: str) -> str:
+    """Return the tool's name for users, or that of its scope if it could be read as something else."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9_-]+", name) and not _ADDRESS.search(name)
+    return name if is_plain else scope_id.partition(":")[2]
 
 
 def in_order(labels: Collection[str]) -> list[Label]:

@@ -126,15 +126,16 @@ def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition
 
 def _require_known(arguments: _Json, schema: Any) -> None:
     """Refuse arguments that the pinned schema does not name: the operator has not seen them."""
-    if (
-        not isinstance(schema, dict)
-        or schema.get("additionalProperties")
-        or any(key in schema for key in _OPEN)
-    ):
+    if not isinstance(schema, dict) or takes_others(schema):
         return
     unknown = sorted(set(arguments) - set(schema.get("properties") or {}))
     if unknown:
         raise Refused(f"The tool has no argument {unknown[0]!r}. Leave it out.")
+
+
+def takes_others(schema: _Json) -> bool:
+    """Return whether a tool may take arguments besides `properties`."""
+    return bool(schema.get("additionalProperties")) or any(key in schema for key in _OPEN)
 
 
 def _value_of(mapped: Mapped, arguments: _Json, root: str | None) -> Any:
