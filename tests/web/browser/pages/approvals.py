@@ -30,6 +30,8 @@ from tests.world import (
     make_user,
 )
 
+# What the gateway says of a call of a tool.
+TOOL = {"arguments": "a1" * 32, "definition": "b2" * 32, "labels": ["outbound"]}
 DIFF = "--- a/menu.txt\n+++ b/menu.txt\n Tomato soup\n-Price: 4.50\n+Price: 5.20\n+Bread is included\n Thank you"
 LETTER = "Dear Bob,\n\nTuesday at ten suits me. Shall we meet at the station?\n\nAda"
 
@@ -76,7 +78,7 @@ def make() -> Content:
     ids = {
         "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}, **for_service).id,
         "shop": make_approval(granted, context=pay("shop.example", "19.90"), target_digest=offered.target_digest).id,
-        "diff": make_approval(granted, context={"verb": "update", "target": "menu.txt", "diff": DIFF}).id,
+        "diff": make_approval(granted, context={"verb": "update", "target": "menu.txt", "diff": DIFF, **TOOL}).id,
         "long": make_approval(long, context=content, resource=f"https://example.com/{LONG}", **for_service).id,
         "silent": make_approval(granted, context={}).id,
         "critical": make_approval(granted, is_critical=True).id,

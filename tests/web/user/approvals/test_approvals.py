@@ -87,9 +87,9 @@ class TestThePage:
         assert "What it does with data Reads private data and Can send data out" in words
         assert (
             "An approval covers exactly what the agent sends now, also what is not shown here. "
-            "An approval covers only the tool as the service describes it now. "
-            f"Everything that is sent {'a' * 64} Version of the tool {'b' * 64}" in words
+            "An approval covers only the tool as the service describes it now." in words
         )
+        assert f"Everything that is sent {'a' * 64} Version of the tool {'b' * 64}" in words.partition("Details")[2]
         assert "The agent may then send exactly the same again, to the same service. These must also" in words
         assert "may differ" not in words
         assert "The service did not say exactly what the agent sends." in words_of(as_ada, page(asks(context=digests)))
