@@ -196,8 +196,8 @@ ENDINGS = {
     "large_result": TOO_LONG,
     "endless_requests": TOO_MANY,
     "same_requests": TOO_MANY,
-    "leave": "closed its output, or exited",
-    "close_output": "closed its output, or exited",
+    "leave": "exited with code 3",
+    "close_output": "closed its output",
 }
 FLOODS = [
     "endless_notifications",
@@ -266,7 +266,7 @@ async def test_the_whole_process_group_ends(how: str) -> None:
 @pytest.mark.parametrize(
     "start, problem",
     [
-        ("exit", "closed its output, or exited"),
+        ("exit", "exited with code 3"),
         ("hang", "did not answer in time"),
         ("endless_line", "sent a message of more than 100,000 bytes"),
     ],

@@ -59,6 +59,7 @@ STDERR_LINE_BYTES = 2000
 STDERR_LINES_PER_SECOND = 10
 GETS_PER_SECOND = 2
 GRACE_SECONDS = 2.0  # after closing stdin, again after SIGTERM, and again after SIGKILL
+EXIT_SECONDS = 0.1  # between the end of the output and the exit
 EXTRA_SECONDS = 30  # beyond call_seconds, after which a response stream is given up
 CHUNK_BYTES = 65_536
 SHORTEST_SECRET = 6
@@ -229,7 +230,7 @@ class StdioTransport(UpstreamTransport):
 
     async def _read(self, process: Process, sender: ContextSendStream[SessionMessage | Exception]) -> None:
         assert process.stdout is not None
-        reason = "closed its output, or exited"
+        reason = "closed its output"
         try:
             async for line in self._lines(process.stdout):
                 message = self._parse(line)
@@ -237,6 +238,7 @@ class StdioTransport(UpstreamTransport):
                     await sender.send(SessionMessage(message))
                 else:
                     await self._messages.take(1)
+            reason = await _ending(process, reason)
         except _TooLong:
             reason = f"sent a message of more than {self.limits.message_bytes:,} bytes"
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -287,7 +289,7 @@ class StdioTransport(UpstreamTransport):
                     text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                     await process.stdin.send(text.encode() + b"\n")
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self.end("closed its input, or exited")
+            self.end(await _ending(process, "closed its input"))
 
     async def _log_stderr(self, process: Process) -> None:
         assert process.stderr is not None
@@ -540,6 +542,16 @@ def _malformed_answer(line: bytes) -> JSONRPCError | None:
 MALFORMED_ANSWER = "The upstream's answer is not valid JSON-RPC."
 
 
+async def _ending(process: Process, otherwise: str) -> str:
+    """Return how the program ended, or `otherwise` if it has not."""
+    await _wait(lambda: process.returncode is not None, EXIT_SECONDS)
+    if process.returncode is None:
+        return otherwise
+    if process.returncode < 0:
+        return f"was ended by signal {-process.returncode}"
+    return f"exited with code {process.returncode}"
+
+
 async def _stop(process: Process) -> None:
     """End the program and its group. Each wait is bounded."""
     assert process.stdin is not None
@@ -559,8 +571,8 @@ async def _stop(process: Process) -> None:
     await anyio.lowlevel.checkpoint()
 
 
-async def _wait(is_done: Callable[[], bool]) -> bool:
-    with anyio.move_on_after(GRACE_SECONDS):
+async def _wait(is_done: Callable[[], bool], seconds: float | None = None) -> bool:
+    with anyio.move_on_after(GRACE_SECONDS if seconds is None else seconds):
         pause = 0.001
         while not is_done():
             await anyio.sleep(pause)
