@@ -27,6 +27,7 @@ from . import config, lock, stdio
 from .callers import Introspections, TokenSource
 from .catalogue import Catalogue
 from .config import ConfigError, Gateway
+from .connections import TimedProtocol
 from .decisions import Decisions, State
 from .files import Files, load_credential
 from .front import Bounds, HttpCallers, auth_of, http_app
@@ -190,21 +191,7 @@ async def serve(running: Running, host: str, port: int, started: Callable[[], No
     app = http_app(running.server, gateway, running.catalogue, bounds, is_shadow=running.decisions.is_shadow)
     _add_health(app, running, bounds)
     server = _Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            http="h11",
-            ws="none",
-            lifespan="on",
-            limit_concurrency=MAX_CONNECTIONS,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            timeout_graceful_shutdown=2,
-        ),
+        http_config(app, host, port),
         started,
     )
     async with _handling_signals(running, server, bounds), _watching(running):
@@ -219,6 +206,26 @@ async def serve_stdio(running: Running) -> None:
     async with _watching(running):
         await stdio.serve(running.server, running.gateway.limits)
     await running.aclose(5)
+
+
+def http_config(app: Any, host: str, port: int) -> uvicorn.Config:
+    """Return how the application is served: with bounds on connections, headers and time."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        http=TimedProtocol,
+        ws="none",
+        lifespan="on",
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_graceful_shutdown=2,
+        reset_contextvars=True,
+    )
 
 
 class _Server(uvicorn.Server):

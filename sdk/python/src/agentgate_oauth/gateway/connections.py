@@ -1,0 +1,42 @@
+"""Connections of clients, which send their requests in time or are closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# From the beginning of a connection, or the end of a response, to the end of the next request's headers.
+HEAD_SECONDS = 10.0
+
+
+class TimedProtocol(H11Protocol):
+    """Closes a connection without a request, which uvicorn keeps for as long as the client wants.
+
+    The number of connections is bounded, so idle ones would shut out all others.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def on_response_complete(self) -> None:
+        self._expect_request()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _expect_request(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._close_without, self.cycle)
+
+    def _close_without(self, last: Any) -> None:
+        if self.cycle is last:
+            self.transport.close()
