@@ -125,6 +125,11 @@ def large_stderr(number):
     answer(number, "well")
 
 
+def change_list(number):
+    send(method="notifications/tools/list_changed")
+    answer(number, "changed")
+
+
 def tell_secrets(number):
     sys.stderr.write(
         f"key {os.environ['GIVEN']}\n" + "x" * 1980 + os.environ["GIVEN"].splitlines()[0] + "\nend\n"

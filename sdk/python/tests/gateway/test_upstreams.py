@@ -28,12 +28,12 @@ from agentgate_oauth.gateway.upstreams import (
     UpstreamError,
     UpstreamFailed,
     Upstreams,
-    UpstreamTimeout,
     read_definitions,
 )
 
 HOSTILE = Path(__file__).with_name("hostile_upstream.py")
-SMALL = Limits(message_bytes=100_000, call_seconds=0.6)
+SMALL = Limits(message_bytes=100_000)
+QUICK = Limits(message_bytes=100_000, call_seconds=0.6)
 MEMORY = 30_000_000
 Clients = Callable[..., UpstreamClient]
 
@@ -213,7 +213,7 @@ FLOODS = [
 
 
 @pytest.mark.parametrize(
-    "seconds, problems", [(20.0, ENDINGS), (1.5, dict.fromkeys(FLOODS, "did not answer within 1.5 seconds"))]
+    "seconds, problems", [(20.0, ENDINGS), (3.0, dict.fromkeys(FLOODS, "did not answer within 3 seconds"))]
 )
 async def test_attacks_end_their_own_sessions_only(
     seconds: float, problems: dict[str, str], caplog: pytest.LogCaptureFixture
@@ -328,8 +328,6 @@ async def test_live_definitions_are_compared_before_calls() -> None:
         assert list(compared[0].tools) == ["echo", "pid", "wait", "environment", "count", "attack"]
         await say(client(pool, "v"), "pid")
         assert len(compared) == 2
-        with pytest.raises(UpstreamTimeout):
-            await say(client(pool), "attack", how="endless_lists")
     async with pool_of(compare=lambda _, found: compared.append(found), compare_seconds=0) as pool:
         compared.clear()
         async with client(pool) as one:
@@ -349,10 +347,20 @@ async def test_live_definitions_are_compared_before_calls() -> None:
     ],
 )
 async def test_without_a_comparison_no_call_is_sent(start: str, problem: str) -> None:
-    async with pool_of(start=start, compare=lambda *_: None) as pool:
+    limits = QUICK if start == "hanging_list" else SMALL
+    async with pool_of(limits, start=start, compare=lambda *_: None) as pool:
         with pytest.raises(UpstreamError, match=problem) as raised:
             await say(client(pool), "echo", text="here")
         assert not raised.value.sent
+
+
+async def test_a_list_that_changed_is_compared_before_the_next_call() -> None:
+    compared: list[Definitions] = []
+    async with pool_of(compare=lambda _, found: compared.append(found)) as pool:
+        await say(client(pool), "attack", how="change_list")
+        await say(client(pool), "pid")
+        await say(client(pool), "pid")
+    assert len(compared) == 2
 
 
 async def test_closing_does_not_wait_for_a_start() -> None:
