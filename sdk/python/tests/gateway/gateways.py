@@ -19,6 +19,7 @@ from fastmcp import Client, Context, FastMCP
 
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.config import Limits, Upstream, dump, parse
+from agentgate_oauth.gateway.connections import Connection
 from agentgate_oauth.gateway.files import Credential, Files, save_credential
 from agentgate_oauth.gateway.front import Bounds, http_app
 from agentgate_oauth.gateway.running import Running, _add_health
@@ -132,6 +133,7 @@ class Notes(FastMCP[Any]):
 
     def __init__(self) -> None:
         super().__init__("Notes", instructions="Keep notes short.")
+        self.metadata: dict[str, Any] = {}
         self.called: list[tuple[str, Any]] = []
         self.meta: dict[str, Any] = {}
         self.blocker = threading.Event()
@@ -141,8 +143,10 @@ class Notes(FastMCP[Any]):
         called = self.called
 
         @self.tool(description="Read a note")
-        def read_note(name: str) -> dict[str, str]:
+        def read_note(name: str, context: Context) -> dict[str, str]:
             called.append(("read_note", name))
+            request = context.request_context
+            self.metadata = dict((request and request.meta) or {})
             return {"note": f"text of {name}"}
 
         @self.tool(description="Write a note")
@@ -252,6 +256,7 @@ class Served:
 
     def __init__(self, running: Running, bounds: Bounds, url: str) -> None:
         self.running, self.bounds, self.url = running, bounds, url
+        self.connections: set[Any] = set()
 
     def client(self, token: str = "ada.agent", mode: str = "auto", **options: Any) -> Client[Any]:
         return Client(f"{self.url}/mcp", auth=token, mode=mode, **options)
@@ -268,13 +273,15 @@ async def gateway(files: Files, gate: FakeGate, *, is_shadow: bool = False) -> A
         with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves TCP_NODELAY off
             listener.bind(("127.0.0.1", 0))
             options: dict[str, Any] = {"log_config": None, "ws": "none", "timeout_graceful_shutdown": 1}
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **options))
+            server = uvicorn.Server(uvicorn.Config(app, lifespan="on", http=Connection, **options))
             server.capture_signals = _no_signals  # type: ignore[method-assign]
             task = asyncio.create_task(server.serve([listener]))
             while not server.started:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             try:
-                yield Served(running, bounds, f"http://127.0.0.1:{listener.getsockname()[1]}")
+                served = Served(running, bounds, f"http://127.0.0.1:{listener.getsockname()[1]}")
+                served.connections = server.server_state.connections
+                yield served
             finally:
                 server.should_exit = True
                 await task
@@ -286,9 +293,10 @@ def _no_signals() -> Iterator[None]:
     yield
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is the case, for at most 5 seconds."""
+async def until(condition: Callable[[], Any]) -> Any:
+    """Wait until something is the case, for at most 5 seconds, and return it."""
     deadline = time.monotonic() + 5
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.005)
+    return found

@@ -103,13 +103,16 @@ async def test_a_call_as_a_task_is_decided_like_any_other(
     assert (len(gate.verified), notes.called) == (1, [])
 
 
-async def test_a_version_reaches_no_other_tool(gate: FakeGate, notes: Notes, served: Served) -> None:
-    gate.denies.add("notes:read")
-    meta = {"fastmcp": {"version": "9"}}
-    call = message("tools/call", name="read_note", arguments={"name": "a"}, meta=meta)
-    answer = await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
-    assert answer.json()["result"]["isError"] is True
-    assert notes.called == []
+async def test_metadata_reaches_no_other_version_of_a_tool(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    """FastMCP's servers let the metadata of a call choose a version, which is not the pinned one."""
+    meta = {"fastmcp": {"version": "9"}, "example.com/secret": "x"}
+    for version, headers in (("2026-07-28", {"Mcp-Method": "tools/call", "Mcp-Name": "read_note"}),):
+        call = message("tools/call", name="read_note", arguments={"name": "a"}, meta=meta)
+        answer = await post(served, call, **{"MCP-Protocol-Version": version, **headers})
+        assert answer.json()["result"]["structuredContent"] == {"note": "text of a"}
+    assert not notes.metadata.keys() & meta.keys()
 
 
 async def test_a_batch_is_refused(gate: FakeGate, notes: Notes, served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from ..verifier import AsyncAgentGateVerifier
 
 INTROSPECTION_SECONDS = 5.0
 _MAX_INTROSPECTIONS = 10_000
+# At once, so that made-up tokens leave connections to calls that are decided.
+_MAX_ASKING = 32
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Introspections:
     def __init__(self, verifier: AsyncAgentGateVerifier, clock: Callable[[], float] = time.monotonic) -> None:
         self._verifier = verifier
         self._clock = clock
+        self._asking = asyncio.Semaphore(_MAX_ASKING)
         self._found: OrderedDict[bytes, tuple[float, Introspection]] = OrderedDict()
 
     async def of(self, token: str) -> Introspection:
@@ -77,8 +81,9 @@ class Introspections:
         if held is not None and self._clock() < held[0]:
             return held[1]
         # From when it was asked: an answer that was on its way for long is that much older.
-        until = self._clock() + INTROSPECTION_SECONDS
-        found = await self._verifier.introspect(token)
+        async with self._asking:
+            until = self._clock() + INTROSPECTION_SECONDS
+            found = await self._verifier.introspect(token)
         self._found[key] = (until, found)
         self._found.move_to_end(key)
         if len(self._found) > _MAX_INTROSPECTIONS:

@@ -1,4 +1,4 @@
-"""Connections of clients, which send their requests in time or are closed."""
+"""Connections of clients, which send their requests and read their answers in time or are closed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # From the beginning of a connection, or the end of a response, to the end of the next request's headers.
 HEAD_SECONDS = 10.0
+# A client that does not read its answer is disconnected after this time.
+WRITE_SECONDS = 60.0
 
 
 class TimedProtocol(H11Protocol):
@@ -18,6 +20,7 @@ class TimedProtocol(H11Protocol):
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -28,9 +31,19 @@ class TimedProtocol(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._stalled):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
 
     def _expect_request(self) -> None:
         if self._deadline is not None:

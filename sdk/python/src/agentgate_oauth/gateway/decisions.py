@@ -104,6 +104,11 @@ class Decisions:
         self._turns = Turns(state.limits.calls)
         self.is_shadow = is_shadow
 
+    def use(self, state: State) -> None:
+        """Forward to other sessions, and within other limits, from the next call on."""
+        self.state = state
+        self._turns = Turns(state.limits.calls)
+
     async def run(self, call: Call) -> Any:
         """Decide about a call and forward it. Raises the call's error, with JSON if it is denied."""
         with reported(call.entry.kind, call.entry.exposed) as report:

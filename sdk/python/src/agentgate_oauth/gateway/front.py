@@ -36,13 +36,12 @@ from .lists import needed_by
 
 MAX_SESSIONS = 2000
 MAX_SESSIONS_PER_USER = 32
-MAX_REQUESTS_PER_USER = 128
+MAX_REQUESTS_PER_USER = 64
 BODY_SECONDS = 30
 _SESSION_ID = b"mcp-session-id"
 # What is refused once the gateway stops. Clients list tools to read the result of their last call.
 _CALLS = frozenset({"tools/call", "resources/read", "prompts/get", "initialize"})
 _SETTLE_SECONDS = 0.25
-Owner = tuple[str | None, str]
 
 
 class Tokens(TokenVerifier):
@@ -119,7 +118,7 @@ class HttpCallers:
 class Session:
     """A session of the handshake era. `requests` are those that are open now."""
 
-    owner: Owner
+    owner: str
     used_at: float
     requests: int = 0
 
@@ -130,16 +129,16 @@ class Bounds:
     def __init__(self, idle_seconds: float) -> None:
         self.is_stopping = False
         self._idle_seconds = idle_seconds
-        self._requests: Counter[Owner] = Counter()
+        self._requests: Counter[str] = Counter()
         self._sessions: dict[str, Session] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def may_begin(self, owner: Owner) -> bool:
+    def may_begin(self, owner: str) -> bool:
         return self._requests[owner] < MAX_REQUESTS_PER_USER
 
     @contextmanager
-    def request(self, owner: Owner) -> Any:
+    def request(self, owner: str) -> Any:
         self._requests[owner] += 1
         self._idle.clear()
         try:
@@ -164,7 +163,7 @@ class Bounds:
             session.requests -= 1
             session.used_at = time.monotonic()
 
-    def may_open(self, owner: Owner) -> bool:
+    def may_open(self, owner: str) -> bool:
         """Return whether the user may open another session."""
         oldest = time.monotonic() - self._idle_seconds
         for session_id, session in list(self._sessions.items()):
@@ -173,7 +172,7 @@ class Bounds:
         own = sum(session.owner == owner for session in self._sessions.values())
         return own < MAX_SESSIONS_PER_USER and len(self._sessions) < MAX_SESSIONS
 
-    def opened(self, session_id: str, owner: Owner) -> None:
+    def opened(self, session_id: str, owner: str) -> None:
         self._sessions.setdefault(session_id, Session(owner, time.monotonic()))
 
     def ended(self, session_id: str | None) -> None:
@@ -221,7 +220,7 @@ class Front:
         if not is_call or not isinstance(user, AuthenticatedUser):
             return await self._app(scope, receive, send)
         token = user.access_token
-        owner = (token.subject, token.client_id)
+        owner = token.subject or token.client_id
         session_id = Headers(scope=scope).get("mcp-session-id")
         refused = self._refused(scope, owner, session_id)
         if refused is not None:
@@ -232,7 +231,7 @@ class Front:
             with self._bounds.request(owner):
                 await self._post(scope, receive, send, owner, frozenset(token.scopes))
 
-    def _refused(self, scope: Scope, owner: Owner, session_id: str | None) -> JSONResponse | None:
+    def _refused(self, scope: Scope, owner: str, session_id: str | None) -> JSONResponse | None:
         if scope["method"] != "POST":
             return None
         if not self._bounds.may_begin(owner):
@@ -243,7 +242,7 @@ class Front:
         return None
 
     async def _post(
-        self, scope: Scope, receive: Receive, send: Send, owner: Owner, granted: frozenset[str]
+        self, scope: Scope, receive: Receive, send: Send, owner: str, granted: frozenset[str]
     ) -> None:
         try:
             body = await asyncio.wait_for(_read_body(scope, receive), BODY_SECONDS)
@@ -274,7 +273,7 @@ class Front:
         header = self._challenge.header(scopes, "insufficient_scope", text)
         return JSONResponse(body, 403, {"WWW-Authenticate": header})
 
-    def _watched(self, send: Send, scope: Scope, owner: Owner) -> Send:
+    def _watched(self, send: Send, scope: Scope, owner: str) -> Send:
         """Note which sessions a response opens and ends."""
         asked = Headers(scope=scope).get("mcp-session-id")
 

@@ -74,7 +74,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send all logs to stderr as JSON. Libraries are heard from "warning", or with the level "debug"."""
+    """Send all logs to stderr as JSON. FastMCP's name arguments and URIs, so they are not among them."""
     # Clients of the older era hear of approvals by log messages, which the newest era discourages.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
     handler = logging.StreamHandler(sys.stderr)
@@ -82,9 +82,9 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     chosen = level.upper()
-    root.setLevel(chosen if chosen == "DEBUG" else logging.WARNING)
+    root.setLevel(logging.WARNING)
     logging.getLogger("agentgate_oauth").setLevel(chosen)
     for name in ("fastmcp", "mcp", "uvicorn", "httpx"):
         library = logging.getLogger(name)
         library.handlers[:] = []
-        library.propagate = True
+        library.propagate = name != "fastmcp"

@@ -106,7 +106,7 @@ class Running:
     def _replace(self, catalogue: Catalogue, gateway: Gateway) -> None:
         old = self.decisions.state
         if gateway.upstreams != self.gateway.upstreams or gateway.limits != self.gateway.limits:
-            self.decisions.state = _state(catalogue, gateway)
+            self.decisions.use(_state(catalogue, gateway))
             self._close_apart(old.upstreams)
         else:
             old.pins.replace(catalogue.lock)

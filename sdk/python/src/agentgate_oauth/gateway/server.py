@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import mcp_types
 from fastmcp import FastMCP
@@ -26,16 +27,19 @@ from .lists import Lists, RequestAccess
 from .question import Asked, ask_about_prompt, ask_about_resource, ask_about_tool, require_plain_uri
 from .upstreams import AnsweredErrors
 
+logger = logging.getLogger("agentgate_oauth.gateway")
+ComponentT = TypeVar("ComponentT")
 _client = current_client.get
 
 
 class GatewayTool(ProxyTool):
     """A pinned tool."""
 
+    _listed: mcp_types.Tool = PrivateAttr()
     _entry: Entry = PrivateAttr()
     _decisions: Decisions = PrivateAttr()
 
-    def __init__(self, entry: Entry, decisions: Decisions) -> None:
+    def __init__(self, entry: Entry, _: Catalogue, decisions: Decisions) -> None:
         definition = entry.definition
         super().__init__(
             _client,
@@ -45,6 +49,7 @@ class GatewayTool(ProxyTool):
             output_schema=definition.get("outputSchema"),
         )
         self._backend_name, self._entry, self._decisions = entry.name, entry, decisions
+        self._listed = mcp_types.Tool.model_validate({**definition, "name": entry.exposed})
 
     async def run(self, arguments: dict[str, Any], context: Any = None) -> ToolResult:
         entry = self._entry
@@ -63,32 +68,35 @@ class GatewayTool(ProxyTool):
 
     def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
         """Return the definition as it is pinned. Older clients need another form of `outputSchema`."""
-        document = {**self._entry.definition, "name": self.name}
-        if overrides.get("outputSchema") is not None:
-            document["outputSchema"] = overrides["outputSchema"]
-        return mcp_types.Tool.model_validate(document)
+        schema = overrides.get("outputSchema")
+        if schema is None or schema == self._listed.output_schema:
+            return self._listed
+        return self._listed.model_copy(update={"output_schema": schema})
 
 
 class GatewayResource(ProxyResource):
     """A pinned resource."""
 
+    _listed: mcp_types.Resource = PrivateAttr()
     _entry: Entry = PrivateAttr()
     _decisions: Decisions = PrivateAttr()
 
-    def __init__(self, entry: Entry, decisions: Decisions) -> None:
+    def __init__(self, entry: Entry, _: Catalogue, decisions: Decisions) -> None:
         super().__init__(_client, uri=entry.name, name=str(entry.definition.get("name")))
         self._backend_uri, self._entry, self._decisions = entry.name, entry, decisions
+        self._listed = mcp_types.Resource.model_validate(dict(entry.definition))
 
     async def read(self) -> ResourceResult:
         return await _read(self._decisions, self._entry, self._entry.name, self._entry.line, super().read)
 
     def to_mcp_resource(self, **overrides: Any) -> mcp_types.Resource:
-        return mcp_types.Resource.model_validate(dict(self._entry.definition))
+        return self._listed
 
 
 class GatewayTemplate(ProxyTemplate):
     """A pinned template. What is read is the URI that was decided about, not one made again of its parts."""
 
+    _listed: mcp_types.ResourceTemplate = PrivateAttr()
     _entry: Entry = PrivateAttr()
     _decisions: Decisions = PrivateAttr()
     _catalogue: Catalogue = PrivateAttr()
@@ -97,6 +105,7 @@ class GatewayTemplate(ProxyTemplate):
         name = str(entry.definition.get("name"))
         super().__init__(_client, uri_template=entry.name, name=name, parameters={})
         self._entry, self._catalogue, self._decisions = entry, catalogue, decisions
+        self._listed = mcp_types.ResourceTemplate.model_validate(dict(entry.definition))
 
     async def _read(self, uri: str, params: dict[str, Any]) -> ResourceResult:
         line = self._catalogue.read_line(self._entry, uri)
@@ -107,18 +116,20 @@ class GatewayTemplate(ProxyTemplate):
         return await _read(self._decisions, self._entry, uri, line, resource.read)
 
     def to_mcp_template(self, **overrides: Any) -> mcp_types.ResourceTemplate:
-        return mcp_types.ResourceTemplate.model_validate(dict(self._entry.definition))
+        return self._listed
 
 
 class GatewayPrompt(ProxyPrompt):
     """A pinned prompt."""
 
+    _listed: mcp_types.Prompt = PrivateAttr()
     _entry: Entry = PrivateAttr()
     _decisions: Decisions = PrivateAttr()
 
-    def __init__(self, entry: Entry, decisions: Decisions) -> None:
+    def __init__(self, entry: Entry, _: Catalogue, decisions: Decisions) -> None:
         super().__init__(_client, name=entry.exposed)
         self._backend_name, self._entry, self._decisions = entry.name, entry, decisions
+        self._listed = mcp_types.Prompt.model_validate({**entry.definition, "name": entry.exposed})
 
     async def render(self, arguments: dict[str, Any] | None = None) -> PromptResult:
         entry, given = self._entry, arguments or {}
@@ -136,7 +147,7 @@ class GatewayPrompt(ProxyPrompt):
         return result
 
     def to_mcp_prompt(self, **overrides: Any) -> mcp_types.Prompt:
-        return mcp_types.Prompt.model_validate({**self._entry.definition, "name": self.name})
+        return self._listed
 
 
 class Components(Provider):
@@ -150,11 +161,22 @@ class Components(Provider):
 
     def replace(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        known, decisions = catalogue, self._decisions
-        self._tools = {name: GatewayTool(one, decisions) for name, one in known.tools.items()}
-        self._resources = {uri: GatewayResource(one, decisions) for uri, one in known.resources.items()}
-        self._templates = [GatewayTemplate(one, known, decisions) for one in known.templates.values()]
-        self._prompts = {name: GatewayPrompt(one, decisions) for name, one in known.prompts.items()}
+        self._tools = self._made(GatewayTool, catalogue.tools)
+        self._resources = self._made(GatewayResource, catalogue.resources)
+        self._templates = list(self._made(GatewayTemplate, catalogue.templates).values())
+        self._prompts = self._made(GatewayPrompt, catalogue.prompts)
+
+    def _made(
+        self, make: Callable[[Entry, Catalogue, Decisions], ComponentT], entries: Mapping[str, Entry]
+    ) -> dict[str, ComponentT]:
+        made = {}
+        for name, entry in entries.items():
+            try:
+                made[name] = make(entry, self.catalogue, self._decisions)
+            except (ValueError, TypeError) as error:
+                problem = type(error).__name__
+                logger.error("%s is not exposed: its definition is not valid MCP (%s)", name[:200], problem)
+        return made
 
     async def _list_tools(self) -> Sequence[Tool]:
         shown = await self._lists.shown(self._tools.values())
