@@ -11,9 +11,9 @@ from agentgate_oauth.gateway.files import Files
 from agentgate_oauth.gateway.lock import Definitions
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_notes() -> Iterator[tuple[Notes, str, Definitions]]:
-    """The upstream, its address, and what it offers. It is read once per module."""
+    """The upstream, its address, and what it offers. It is read once."""
     notes = Notes()
     with listening(notes.http_app()) as url:
         yield notes, f"{url}/mcp", asyncio.run(pin(f"{url}/mcp"))

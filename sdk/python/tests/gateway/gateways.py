@@ -133,7 +133,6 @@ class Notes(FastMCP[Any]):
 
     def __init__(self) -> None:
         super().__init__("Notes", instructions="Keep notes short.")
-        self.metadata: dict[str, Any] = {}
         self.called: list[tuple[str, Any]] = []
         self.meta: dict[str, Any] = {}
         self.blocker = threading.Event()
@@ -143,10 +142,8 @@ class Notes(FastMCP[Any]):
         called = self.called
 
         @self.tool(description="Read a note")
-        def read_note(name: str, context: Context) -> dict[str, str]:
+        def read_note(name: str) -> dict[str, str]:
             called.append(("read_note", name))
-            request = context.request_context
-            self.metadata = dict((request and request.meta) or {})
             return {"note": f"text of {name}"}
 
         @self.tool(description="Write a note")

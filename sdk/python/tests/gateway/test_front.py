@@ -65,27 +65,27 @@ async def test_without_a_token_the_scopes_to_begin_with_are_named(gate: FakeGate
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize(
-    "method, params, needed",
-    [
-        ("tools/call", {"name": "pay", "arguments": {"to": "b", "amount": "1"}}, "shop:pay"),
-        ("tools/call", {"name": "request_access", "arguments": {"tools": ["pay", "write_note"]}}, None),
-        ("prompts/get", {"name": "summarize", "arguments": {}}, "notes:read"),
-        ("resources/read", {"uri": "notes://index"}, "notes:read"),
-        ("resources/read", {"uri": "notes://note/a"}, "notes:read"),
-    ],
-)
-async def test_a_missing_scope_is_answered_before_mcp(
-    gate: FakeGate, served: Served, method: str, params: dict[str, Any], needed: str | None
-) -> None:
-    gate.scopes["ada.agent"] = ("notes:read",) if needed != "notes:read" else ("notes:write",)
-    answer = await post(served, message(method, **params), **{"Mcp-Method": method})
-    assert answer.status_code == 403
-    challenge = answer.headers["WWW-Authenticate"]
-    scopes = set(challenge.split('scope="')[1].split('"')[0].split())
-    assert scopes == {*gate.scopes["ada.agent"], *([needed] if needed else ["shop:pay", "notes:write"])}
-    assert 'error="insufficient_scope"' in challenge
-    assert f'resource_metadata="{METADATA}"' in challenge
+async def test_a_missing_scope_is_answered_before_mcp(gate: FakeGate, served: Served) -> None:
+    """The challenge names what is needed, and what the token has, so that clients keep that."""
+    pay = {"name": "pay", "arguments": {"to": "b", "amount": "1"}}
+    more = {"name": "request_access", "arguments": {"tools": ["pay", "write_note"]}}
+    cases: list[tuple[str, dict[str, Any], str, str]] = [
+        ("tools/call", pay, "notes:read", "shop:pay"),
+        ("tools/call", more, "notes:read", "shop:pay notes:write"),
+        ("prompts/get", {"name": "summarize", "arguments": {}}, "notes:write", "notes:read"),
+        ("resources/read", {"uri": "notes://index"}, "notes:write", "notes:read"),
+        ("resources/read", {"uri": "notes://note/a"}, "notes:write", "notes:read"),
+    ]
+    for number, (method, params, granted, needed) in enumerate(cases):
+        token = f"ada.agent.{number}"
+        gate.scopes[token] = (granted,)
+        answer = await post(served, message(method, **params), token, **{"Mcp-Method": method})
+        assert answer.status_code == 403
+        challenge = answer.headers["WWW-Authenticate"]
+        scopes = challenge.split('scope="')[1].split('"')[0]
+        assert set(scopes.split()) == {granted, *needed.split()}
+        assert 'error="insufficient_scope"' in challenge
+        assert f'resource_metadata="{METADATA}"' in challenge
     assert gate.verified == []
 
 
@@ -120,16 +120,14 @@ async def test_introspection_is_asked_again_after_its_time(
     assert len(introspections._found) == 2
 
 
-@pytest.mark.parametrize("other", ["bob.agent", "ada.other"])
-async def test_a_session_belongs_to_the_user_and_agent_who_opened_it(
-    notes: Notes, served: Served, other: str
-) -> None:
+async def test_a_session_belongs_to_the_user_and_agent_who_opened_it(notes: Notes, served: Served) -> None:
     session = await open_session(served, "ada.agent")
     headers = {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
     call = {**message("tools/call", name="read_note", arguments={"name": "a"})}
-    assert (await send(served, "POST", other, call, **headers)).status_code == 404
-    assert (await send(served, "GET", other, **headers)).status_code == 404
-    assert (await send(served, "DELETE", other, **headers)).status_code == 404
+    for other in ("bob.agent", "ada.other"):
+        assert (await send(served, "POST", other, call, **headers)).status_code == 404
+        assert (await send(served, "GET", other, **headers)).status_code == 404
+        assert (await send(served, "DELETE", other, **headers)).status_code == 404
     assert (await send(served, "POST", "none", call, **headers)).status_code == 401
     assert notes.called == []
     # A new token of the same user and agent, as after a refresh, goes on with the session.
@@ -204,14 +202,14 @@ async def test_bodies_are_bounded_in_size_and_time(
     assert gate.verified == []
 
 
-@pytest.mark.parametrize(
-    "headers, status",
-    [({"Host": "attacker.example"}, 421), ({"Origin": "https://attacker.example"}, 403), ({}, 200)],
-)
-async def test_other_hosts_and_origins_are_refused(
-    served: Served, headers: dict[str, str], status: int
-) -> None:
-    assert (await send(served, "POST", "ada.agent", INITIALIZE, **headers)).status_code == status
+async def test_other_hosts_and_origins_are_refused(served: Served) -> None:
+    for headers, status in (
+        ({"Host": "attacker.example"}, 421),
+        ({"Origin": "https://attacker.example"}, 403),
+        ({}, 200),
+    ):
+        answer = await send(served, "POST", "ada.agent", INITIALIZE, **headers)  # type: ignore[arg-type]
+        assert answer.status_code == status
 
 
 async def test_when_the_gate_is_down_requests_are_refused(gate: FakeGate, served: Served) -> None:

@@ -32,9 +32,10 @@ def log() -> Any:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logger.addHandler(handler)
-    level, logger.level = logger.level, logging.INFO
+    level = logger.level
+    logger.setLevel(logging.INFO)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    logger.level = level
+    logger.setLevel(level)
     logger.removeHandler(handler)
 
 

@@ -13,21 +13,16 @@ from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.files import Files
 
 
-@pytest.mark.parametrize(
-    "name", ["secret_tool", "__0123456789ab_read_note", "notes_read_note", "", "x" * 10_000]
-)
-async def test_a_tool_without_a_line_is_unknown(
-    gate: FakeGate, notes: Notes, served: Served, name: str
-) -> None:
+async def test_a_tool_without_a_line_is_unknown(gate: FakeGate, notes: Notes, served: Served) -> None:
     async with served.client() as client:
-        with pytest.raises(ToolError, match="Unknown tool"):
-            await client.call_tool(name, {})
+        for name in ("secret_tool", "__0123456789ab_read_note", "notes_read_note", "", "x" * 10_000):
+            with pytest.raises(ToolError, match="Unknown tool"):
+                await client.call_tool(name, {})
     assert (gate.verified, notes.called) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
+async def test_a_resource_without_a_line_is_not_read(gate: FakeGate, notes: Notes, served: Served) -> None:
+    uris = (
         "notes://hidden",
         "notes://note/a/b",
         "notes://note/..%2Fhidden",
@@ -35,14 +30,11 @@ async def test_a_tool_without_a_line_is_unknown(
         "notes://note/a%5Cb",
         "notes://index/",
         "ui://prefab/tool/0123456789ab/renderer.html",
-    ],
-)
-async def test_a_resource_without_a_line_is_not_read(
-    gate: FakeGate, notes: Notes, served: Served, uri: str
-) -> None:
+    )
     async with served.client() as client:
-        with pytest.raises(MCPError):
-            await client.read_resource(uri)
+        for uri in uris:
+            with pytest.raises(MCPError):
+                await client.read_resource(uri)
     assert (gate.verified, notes.called) == ([], [])
 
 
@@ -65,29 +57,22 @@ async def test_a_prompt_is_decided(gate: FakeGate, served: Served) -> None:
     assert [asked["resource"] for asked in gate.verified] == ["summarize"]
 
 
-@pytest.mark.parametrize(
-    "method, params",
-    [
-        (
-            "completion/complete",
-            {
-                "ref": {"type": "ref/prompt", "name": "summarize"},
-                "argument": {"name": "name", "value": ""},
-            },
-        ),
-        ("resources/subscribe", {"uri": "notes://index"}),
-        ("subscriptions/listen", {"notifications": {}}),
-        ("tasks/get", {"taskId": "1"}),
-        ("tasks/list", {}),
-        ("skills/list", {}),
-        ("sampling/createMessage", {"messages": [], "maxTokens": 1}),
-    ],
-)
 async def test_methods_that_are_not_decided_are_not_offered(
-    gate: FakeGate, notes: Notes, served: Served, method: str, params: dict[str, Any]
+    gate: FakeGate, notes: Notes, served: Served
 ) -> None:
-    answer = await post(served, message(method, **params), **{"Mcp-Method": method})
-    assert answer.json()["error"]["code"] in (-32601, -32602, -32020, -32021), answer.text
+    prompt = {"ref": {"type": "ref/prompt", "name": "summarize"}, "argument": {"name": "name", "value": ""}}
+    methods: dict[str, dict[str, Any]] = {
+        "completion/complete": prompt,
+        "resources/subscribe": {"uri": "notes://index"},
+        "subscriptions/listen": {"notifications": {}},
+        "tasks/get": {"taskId": "1"},
+        "tasks/list": {},
+        "skills/list": {},
+        "sampling/createMessage": {"messages": [], "maxTokens": 1},
+    }
+    for method, params in methods.items():
+        answer = await post(served, message(method, **params), **{"Mcp-Method": method})
+        assert answer.json()["error"]["code"] in (-32601, -32602, -32020, -32021), answer.text
     assert (gate.verified, notes.called) == ([], [])
 
 
@@ -101,18 +86,6 @@ async def test_a_call_as_a_task_is_decided_like_any_other(
     answer = (await post(served, call, **headers)).json()
     assert answer["result"]["isError"] is True
     assert (len(gate.verified), notes.called) == (1, [])
-
-
-async def test_metadata_reaches_no_other_version_of_a_tool(
-    gate: FakeGate, notes: Notes, served: Served
-) -> None:
-    """FastMCP's servers let the metadata of a call choose a version, which is not the pinned one."""
-    meta = {"fastmcp": {"version": "9"}, "example.com/secret": "x"}
-    for version, headers in (("2026-07-28", {"Mcp-Method": "tools/call", "Mcp-Name": "read_note"}),):
-        call = message("tools/call", name="read_note", arguments={"name": "a"}, meta=meta)
-        answer = await post(served, call, **{"MCP-Protocol-Version": version, **headers})
-        assert answer.json()["result"]["structuredContent"] == {"note": "text of a"}
-    assert not notes.metadata.keys() & meta.keys()
 
 
 async def test_a_batch_is_refused(gate: FakeGate, notes: Notes, served: Served) -> None:
@@ -151,10 +124,12 @@ async def test_a_line_without_a_pinned_definition_exposes_nothing(
 async def test_what_an_approval_does_not_cover_is_not_forwarded(
     notes: Notes, served: Served, mode: str
 ) -> None:
-    meta = {"account": "eve", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    # FastMCP's servers let the last one choose another version of a tool than the pinned one.
+    meta = {"account": "eve", "traceparent": traceparent, "fastmcp": {"version": "9"}}
     async with served.client(mode=mode) as client:
         await client.call_tool("write_note", {"name": "a", "text": "b"}, meta=meta)
-    assert "account" not in notes.meta
+    assert not notes.meta.keys() & {"account", "fastmcp"}
     assert "traceparent" in notes.meta
 
 
