@@ -19,7 +19,6 @@ from fastmcp import Client, Context, FastMCP
 
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.config import Limits, Upstream, dump, parse
-from agentgate_oauth.gateway.connections import Connection
 from agentgate_oauth.gateway.files import Credential, Files, save_credential
 from agentgate_oauth.gateway.front import Bounds, http_app
 from agentgate_oauth.gateway.running import Running, _add_health
@@ -253,7 +252,6 @@ class Served:
 
     def __init__(self, running: Running, bounds: Bounds, url: str) -> None:
         self.running, self.bounds, self.url = running, bounds, url
-        self.connections: set[Any] = set()
 
     def client(self, token: str = "ada.agent", mode: str = "auto", **options: Any) -> Client[Any]:
         return Client(f"{self.url}/mcp", auth=token, mode=mode, **options)
@@ -270,15 +268,13 @@ async def gateway(files: Files, gate: FakeGate, *, is_shadow: bool = False) -> A
         with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves TCP_NODELAY off
             listener.bind(("127.0.0.1", 0))
             options: dict[str, Any] = {"log_config": None, "ws": "none", "timeout_graceful_shutdown": 1}
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="on", http=Connection, **options))
+            server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **options))
             server.capture_signals = _no_signals  # type: ignore[method-assign]
             task = asyncio.create_task(server.serve([listener]))
             while not server.started:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             try:
-                served = Served(running, bounds, f"http://127.0.0.1:{listener.getsockname()[1]}")
-                served.connections = server.server_state.connections
-                yield served
+                yield Served(running, bounds, f"http://127.0.0.1:{listener.getsockname()[1]}")
             finally:
                 server.should_exit = True
                 await task

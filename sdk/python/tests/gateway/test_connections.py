@@ -53,6 +53,33 @@ async def test_a_connection_without_a_request_is_closed(
     assert received.startswith(b"HTTP/1.1 401") is is_answered
 
 
+async def test_a_client_that_does_not_read_its_answer_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.1)
+    outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    async def answer_much(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
+        outcome.set_result(await receive())
+
+    config = http_config(answer_much, "127.0.0.1", 0)
+    config.lifespan = "off"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server._serve([listener]))
+        await until(lambda: server.started)
+        reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1000)
+        writer.write(REQUEST + b"12345")
+        assert await asyncio.wait_for(outcome, 5) == {"type": "http.disconnect"}
+        writer.close()
+        server.should_exit = True
+        await task
+
+
 async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
     while data:
         await asyncio.sleep(0.05)

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import logging
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -15,7 +14,6 @@ from fastmcp.exceptions import ToolError
 from gateways import FakeGate, Notes, Served, gateway, until
 from mcp.shared.exceptions import MCPError
 
-from agentgate_oauth.gateway import connections
 from agentgate_oauth.gateway.callers import Denied
 from agentgate_oauth.gateway.config import ConfigError
 from agentgate_oauth.gateway.files import Files
@@ -149,29 +147,6 @@ async def test_a_stop_waits_for_calls_and_takes_no_more(notes: Notes, served: Se
         notes.blocker.set()
         assert (await call).data == "written: a"
         assert await draining is True
-
-
-async def test_connections_that_send_or_read_nothing_end(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.05)
-    host, port = served.url.removeprefix("http://").split(":")
-    for sent in (b"", b"POST /mcp HTTP/1.1\r\nHost: x\r\nA: "):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(sent)
-        with suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 5) == b""
-        writer.close()
-    await until(lambda: not served.connections)
-    reader, writer = await asyncio.open_connection(host, int(port))
-    (made,) = await until(lambda: list(served.connections))
-    made.pause_writing()
-    made.resume_writing()
-    made.pause_writing()
-    with suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-    writer.close()
 
 
 async def test_users_take_turns() -> None:
