@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from fastmcp.exceptions import ToolError
 
 from tests.live.gate import Gate, Person, expect
 from tests.live.oauth import node
+from tests.live.server import ROOT
 from tests.sdk.conftest import SDK
 from tests.sdk.test_command_line import Terminal
 from tests.servers import free_port
@@ -39,11 +41,11 @@ class Notes:
 
     def __init__(self, folder: Path, gate: Gate) -> None:
         self.folder, self.root = folder, folder / "notes"
-        for name in ("public/a.md", "secret/b.md", "publicity/c.md", "../notes2/d.md"):
+        for name in ("drafts/a.md", "drafts/my notes.md", "secret/b.md", "drafts2/c.md", "../notes2/d.md"):
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"text of {path.name}")
-        (self.root / "public" / "link.md").symlink_to(folder / "notes2" / "d.md")
+        (self.root / "drafts" / "link.md").symlink_to(folder / "notes2" / "d.md")
         self.gate, self.developer, self.port = gate, gate.developer(), free_port()
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.log = folder / "seen"
@@ -115,14 +117,14 @@ def test_init_proposes_scopes_and_maps_every_path(notes: Notes) -> None:
 async def test_it_reads_and_asks_before_it_writes(notes: Notes, person: Person) -> None:
     before = len(notes.seen())
     async with notes.client(person, "ask") as client:
-        for path in ("public/a.md", "./public//a.md", f"{notes.root}/public/a.md"):
+        for path in ("drafts/a.md", "./drafts//a.md", f"{notes.root}/drafts/a.md"):
             read = await client.call_tool("read_text_file", {"path": path})
             assert read.content[0].text == "text of a.md"
-        write = {"path": "public/new.md", "content": "Hello"}
+        write = {"path": "drafts/new.md", "content": "Hello"}
         calling = asyncio.create_task(client.call_tool("write_file", write))
         await notes.decide(person, "approve")
         await calling
-        assert (notes.root / "public" / "new.md").read_text() == "Hello"
+        assert (notes.root / "drafts" / "new.md").read_text() == "Hello"
         assert len(notes.seen()) == before + 4, "it was written once"
         for other in (write, {**write, "content": "Another"}):
             calling = asyncio.create_task(client.call_tool("write_file", other))
@@ -130,22 +132,25 @@ async def test_it_reads_and_asks_before_it_writes(notes: Notes, person: Person) 
             with pytest.raises(ToolError, match="approval"):
                 await calling
     assert len(notes.seen()) == before + 4
-    assert json.loads(notes.seen()[-1])["arguments"]["path"] == f"{notes.root}/public/new.md"
+    assert json.loads(notes.seen()[-1])["arguments"]["path"] == f"{notes.root}/drafts/new.md"
 
 
 SPELLINGS = (
-    *("..", "public/../../notes2/d.md", "/etc/passwd", "{root}2/d.md", "{root}/../notes2/d.md"),
-    *("{root}", ".", "", "{root}/secret/b.md", "publicity/c.md", "PUBLIC/a.md", "public/../secret/b.md"),
-    *("%2e%2e/notes2/d.md", "public/%2e%2e%2fsecret", "..%2fnotes2", "%252e%252e/notes2", "..\\notes2\\d.md"),
-    *("~/notes", "~", "\uff0e\uff0e/notes2", "public\uff0f..\uff0fsecret", "\u2025/notes2", "public/\x00/a.md"),
-    *("file:///etc/passwd", " public/a.md", "public/a.md ", "public/\u200ba.md", "x" * 5000, "public/" + "x/" * 3000),
+    *("..", "drafts/../../notes2/d.md", "/etc/passwd", "{root}2/d.md", "{root}/../notes2/d.md"),
+    *("{root}", ".", "", "{root}/secret/b.md", "drafts2/c.md", "DRAFTS/a.md", "drafts/../secret/b.md"),
+    *("%2e%2e/notes2/d.md", "drafts/%2e%2e%2fsecret", "..%2fnotes2", "%252e%252e/notes2", "..\\notes2\\d.md"),
+    *("~/notes", "~", "\uff0e\uff0e/notes2", "drafts\uff0f..\uff0fsecret", "\u2025/notes2", "drafts/\x00/a.md"),
+    *("file:///etc/passwd", " drafts/a.md", "drafts/a.md ", "drafts/\u200ba.md", "x" * 5000, "drafts/" + "x/" * 3000),
 )
 
 
 @pytest.fixture(scope="module")
 def bounded(notes: Notes) -> None:
-    inside = {"field": "target", "operator": "matches_any", "values": ["public", "public/*"]}
-    notes.gate.policy(notes.developer, "context_match", conditions=[inside])
+    """Put the policy of the documentation into force."""
+    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "gateway.md").read_text(), re.DOTALL)
+    (text,) = [each for each in blocks if "context_match" in each]
+    rule = json.loads(text)
+    notes.gate.policy(notes.developer, rule["type"], **rule["config"])
 
 
 @pytest.mark.usefixtures("bounded")
@@ -160,8 +165,8 @@ async def test_a_policy_bounds_every_path_of_every_tool_before_the_upstream_sees
             wrongs = SPELLINGS if tool.name == "read_text_file" else ("../notes2/d.md", "secret/b.md")
             for wrong in (one.format(root=notes.root) for one in wrongs):
                 for name in paths:
-                    right = {each: "public/a.md" for each in paths if each != name}
-                    value = ["public/a.md", wrong] if name == "paths" else wrong
+                    right = {each: "drafts/a.md" for each in paths if each != name}
+                    value = ["drafts/a.md", wrong] if name == "paths" else wrong
                     with pytest.raises(ToolError):
                         await client.call_tool(tool.name, {**MORE.get(tool.name, {}), **right, name: value})
                     tried += 1
@@ -169,11 +174,13 @@ async def test_a_policy_bounds_every_path_of_every_tool_before_the_upstream_sees
             await client.call_tool("list_allowed_directories", {})
         assert notes.seen() == before
         assert (len(tools), tried) == (14, len(SPELLINGS) + 2 * 13)
-        listed = await client.call_tool("list_directory", {"path": "public"})
+        listed = await client.call_tool("list_directory", {"path": "drafts"})
         assert "a.md" in listed.content[0].text
-        moved = {"source": "public/a.md", "destination": "public/moved.md"}
+        spaced = await client.call_tool("read_text_file", {"path": "drafts/my notes.md"})
+        assert spaced.content[0].text == "text of my notes.md"
+        moved = {"source": "drafts/a.md", "destination": "drafts/moved.md"}
         await client.call_tool("move_file", moved)
-        await client.call_tool("move_file", {"source": "public/moved.md", "destination": "public/a.md"})
-        link = await client.call_tool("read_text_file", {"path": "public/link.md"}, raise_on_error=False)
+        await client.call_tool("move_file", {"source": "drafts/moved.md", "destination": "drafts/a.md"})
+        link = await client.call_tool("read_text_file", {"path": "drafts/link.md"}, raise_on_error=False)
         assert "outside allowed directories" in link.content[0].text, "links are the upstream's"
-    assert len(notes.seen()) == len(before) + 4
+    assert len(notes.seen()) == len(before) + 5
