@@ -54,7 +54,7 @@ upstreams:
       read: {{scope: "email:read", risk: standard}}
       send: {{scope: "email:send", risk: high}}
 """
-# What `BROWSER` runs: the user allows the scopes in a file.
+# What `BROWSER` runs: the user allows the scopes in a file, wants to be asked before mails are sent, and approves.
 BROWSER = """
 import json, os, sys
 from pathlib import Path
@@ -64,12 +64,16 @@ folder = Path(os.environ["BROWSER_FOLDER"])
 with (folder / "opened").open("a") as opened:
     print(sys.argv[1], file=opened)
 print("a browser that prints")
-allowed = (folder / "allowed").read_text().split()
-consent = httpx.get(sys.argv[1]).headers["Location"].rpartition("/")[2]
+gate = os.environ["AGENTGATE_URL"] + "/api/v1"
 headers = {"Authorization": "Bearer " + (folder / "session").read_text()}
-url = os.environ["AGENTGATE_URL"] + "/api/v1/consent/" + consent + "/approve"
-answer = httpx.post(url, json={"scopes": allowed, "modes": dict.fromkeys(allowed, "allow")}, headers=headers)
-httpx.get(answer.json()["redirectUrl"])
+if "/approvals/" in sys.argv[1]:
+    httpx.post(gate + "/approvals/" + sys.argv[1].rpartition("/")[2] + "/approve", json={}, headers=headers)
+else:
+    allowed = (folder / "allowed").read_text().split()
+    consent = httpx.get(sys.argv[1]).headers["Location"].rpartition("/")[2]
+    asked = {"scopes": allowed, "modes": {"email:send": "ask"} if "email:send" in allowed else {}}
+    answer = httpx.post(gate + "/consent/" + consent + "/approve", json=asked, headers=headers)
+    httpx.get(answer.json()["redirectUrl"])
 """
 
 
@@ -155,7 +159,7 @@ def test_a_client_starts_it_the_user_allows_in_the_browser_and_a_second_program_
 
     user.allow("email:read")
     upstreams = [asyncio.run(first()), asyncio.run(second())]
-    assert user.opened == 2, "one page at first, and one for more"
+    assert user.opened == 3, "one page at first, one for more, and one to approve what is sent"
     for process in upstreams:
         wait_until(lambda process=process: not Path(f"/proc/{process}").exists())
     kept = list((user.folder / "config" / "gateway").iterdir())

@@ -110,8 +110,13 @@ class Flights:
                 self._asked.pop(key, None)
 
 
-async def wait_for_user(guard: Guard, refusal: Refusal, seconds: float) -> bool | InputRequiredResult:
-    """Show the user where to approve, and wait. Return whether they did, or what to ask the client."""
+async def wait_for_user(
+    guard: Guard, refusal: Refusal, seconds: float, show: Callable[[str], Awaitable[None]]
+) -> bool | InputRequiredResult:
+    """Show the user where to approve, and wait. Return whether they did, or what to ask the client.
+
+    `show` gets the page if the client does not show it.
+    """
     shown = await _show(refusal, seconds)
     if isinstance(shown, InputRequiredResult):
         return shown
@@ -119,6 +124,7 @@ async def wait_for_user(guard: Guard, refusal: Refusal, seconds: float) -> bool 
         return False
     if shown is Shown.NOT_OPENED:
         await _tell(refusal)
+        await show(str(refusal.approval_url))
     if not await guard.await_approval(str(refusal.approval_id), timedelta(seconds=seconds)):
         return False
     if shown is Shown.OPENED:

@@ -60,6 +60,10 @@ class TokenSource(Protocol):
         """Return whether there is another token now, after verify has refused this one with this decision."""
         ...
 
+    async def show(self, page: str) -> None:
+        """Show the user a page that the client does not show, if there is a way."""
+        ...
+
     async def step_up(self, scopes: Sequence[str]) -> bool:
         """Ask the user for these scopes, too. Return whether the token has them now."""
         ...

@@ -180,7 +180,8 @@ class Decisions:
             return _permit_of(caller, decision, None)
         if refused is not None and refused.approval_id:
             flight.announce()
-            waited = await wait_for_user(self._guard, refused, self.state.limits.approval_seconds)
+            seconds = self.state.limits.approval_seconds
+            waited = await wait_for_user(self._guard, refused, seconds, self._callers.show)
             if isinstance(waited, InputRequiredResult):
                 return waited
             if waited:

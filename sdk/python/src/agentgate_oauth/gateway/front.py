@@ -103,6 +103,9 @@ class HttpCallers:
             self._introspections.forget(caller.token)
         return False
 
+    async def show(self, page: str) -> None:
+        """Do nothing: the user is not where the gateway is."""
+
     async def step_up(self, scopes: Sequence[str]) -> bool:
         return False
 

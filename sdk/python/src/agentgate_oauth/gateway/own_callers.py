@@ -12,9 +12,11 @@ from fastmcp.server.dependencies import get_context
 
 from ..models import Decision
 from .callers import Caller, Denied, Introspections
-from .login import OwnSession, SignInNeededError
+from .login import OwnSession, SignInNeededError, opened
 
 logger = logging.getLogger("agentgate_oauth.gateway")
+
+_QUIET_SECONDS = 10.0
 
 
 class OwnCallers:
@@ -24,6 +26,7 @@ class OwnCallers:
         self._session = session
         self._introspections = introspections
         self._has_begun = False
+        self._quiet_until = 0.0
         self._telling: set[asyncio.Task[None]] = set()
 
     async def caller(self) -> Caller:
@@ -48,6 +51,13 @@ class OwnCallers:
     async def renew(self, caller: Caller, decision: Decision) -> bool:
         self._introspections.forget(caller.token)
         return await self._session.refused(caller.token, decision.reason)
+
+    async def show(self, page: str) -> None:
+        """Open a page in the browser, unless one was opened a moment ago, which the user may still read."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_SECONDS
+            await opened(page)
 
     async def step_up(self, scopes: Sequence[str]) -> bool:
         """Ask the user in the browser. Return whether they have allowed all."""
