@@ -172,6 +172,8 @@ async def test_a_policy_bounds_every_path_of_every_tool_before_the_upstream_sees
                     tried += 1
         with pytest.raises(ToolError, match="policy_denied"):
             await client.call_tool("list_allowed_directories", {})
+        with pytest.raises(ToolError, match="context: Must be at most 16384 bytes"):
+            await client.call_tool("read_multiple_files", {"paths": ["drafts/a.md"] * 1500})
         assert notes.seen() == before
         assert (len(tools), tried) == (14, len(SPELLINGS) + 2 * 13)
         listed = await client.call_tool("list_directory", {"path": "drafts"})

@@ -129,3 +129,7 @@ def test_a_long_text_is_shortened_and_covered_by_the_digest() -> None:
     asked = [ask({"text": one}, text=text).question.context for one in (first, second)]
     assert asked[0]["text"] == asked[1]["text"] == "x" * 2000 + "…"
     assert asked[0]["arguments"] != asked[1]["arguments"]
+    assert ask({"text": "a\0b"}, text=text).question.context["text"] == "a\ufffdb"
+    several = ask({"text": ["x" * 101] * 21}, text=text).question.context["text"]
+    assert several == ["x" * 100 + "…"] * 20 + ["…"]
+    assert ask({"text": []}, text=text).question.context["text"] == []

@@ -41,6 +41,8 @@ logger = logging.getLogger("agentgate_oauth.gateway")
 current_client: ContextVar[UpstreamClient] = ContextVar("agentgate_gateway_client")
 _CHALLENGE = Challenge()
 # The answer to a link that the gateway has shown. It says nothing but whether the user opened it.
+# How the gate answers a question that is malformed, or larger than it reads.
+_UNREADABLE = (400, 413)
 _OUR_INPUT = re.compile(r"agentgate:apr_[A-Za-z0-9]{1,64}")
 # What of `_meta` is forwarded, beside what belongs to the protocol. An approval covers no other.
 _FORWARDED_META = frozenset({"progressToken", "progress_token", "traceparent", "tracestate"})
@@ -209,10 +211,20 @@ class Decisions:
                 )
         except AgentGateError as error:
             if not self.is_shadow:
-                raise self._unreachable(error) from None
+                raise self._undecided(error) from None
             decision = Decision(allowed=False, reason="gate_unreachable")
         report.decision = decision.audit_id
         return decision, reservation
+
+    def _undecided(self, error: AgentGateError) -> Denied:
+        """Return the denial of a call that the gate could not decide, or whose question it refused."""
+        if not isinstance(error, ApiError) or error.status not in _UNREADABLE:
+            return self._unreachable(error)
+        logger.warning("AgentGate cannot decide about a call, which is denied: %s", error)
+        problems = "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
+        text = f"AgentGate cannot decide about these arguments. {problems} Send fewer or shorter ones."
+        body = {"error": "invalid_request", "error_description": text, "reason": "arguments_refused"}
+        return Denied("arguments_refused", "", body)
 
     def _unreachable(self, error: AgentGateError) -> Denied:
         logger.error("AgentGate gave no decision, the call is denied: %s", error)

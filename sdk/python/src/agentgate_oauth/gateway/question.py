@@ -15,7 +15,7 @@ from .config import Amount, Context, Line, Mapped
 from .lock import Definition, canonical_digest, digest
 
 MAX_PATH = 4096
-MAX_TEXT = 2000
+MAX_TEXT, MAX_TEXTS = 2000, 20
 MAX_URI = 8192
 # How JSON Schema says that there are arguments besides `properties`.
 _OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
@@ -211,9 +211,15 @@ def amount_text(value: object, minor_units: int | None) -> str | None:
     return None if "." in text else format(Decimal(text).scaleb(-minor_units), "f")
 
 
-def _shortened(value: Any) -> Any:
-    """Return a text's beginning. The digest of the arguments covers all of it."""
-    return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
+def _shortened(value: Any, most: int = MAX_TEXT) -> Any:
+    """Return the beginning of a text, or of each of several. The digest of the arguments covers all of it."""
+    if isinstance(value, list):
+        shown = [_shortened(one, MAX_TEXT // min(len(value), MAX_TEXTS)) for one in value[:MAX_TEXTS]]
+        return [*shown, "…"] if len(value) > MAX_TEXTS else shown
+    if not isinstance(value, str):
+        return value
+    plain = value[:most].replace("\0", "\ufffd")
+    return f"{plain}…" if len(value) > most else plain
 
 
 def _is_ambiguous(path: str) -> bool:
