@@ -124,6 +124,8 @@ async def test_sigterm_loses_no_call(stopping: GatewayProcess, person: Person) -
     assert stopping.process is not None
     async with connect(stopping, stopping.token(person, "read")) as client:
         await client.call_tool("read_note", {"name": "a"})
+        stopping.process.send_signal(signal.SIGHUP)
+        await until(lambda: any("were read again" in line["event"] for line in stopping.log()))
         children = _children(stopping)
         assert children
         call = asyncio.create_task(client.call_tool("count", {"to": 50}))

@@ -12,6 +12,7 @@ from fastmcp.exceptions import ToolError
 from gateways import APPROVAL_URL, FakeGate, Notes, Served, until
 
 from agentgate_oauth.gateway import lock
+from agentgate_oauth.gateway.approvals import Flight, Flights
 
 NOTE = {"name": "a", "text": "b"}
 
@@ -115,6 +116,27 @@ async def test_the_same_call_joins_one_that_waits(gate: FakeGate, notes: Notes, 
         gate.status = "approved"
         assert [(await call).data for call in calls] == ["written: a"] * 3
     assert notes.called == [("write_note", "a")]
+
+
+async def test_a_call_that_asks_its_user_first_answers_for_no_other() -> None:
+    flights, release = Flights(), asyncio.Event()
+
+    async def ask_first(flight: Flight) -> str:
+        flight.announce()
+        await release.wait()
+        return "asked"
+
+    async def carry_out(flight: Flight) -> str:
+        flight.announce()
+        flight.is_forwarded = True
+        return "done"
+
+    asking = asyncio.create_task(flights.run("key", ask_first))
+    await asyncio.sleep(0)
+    joining = asyncio.create_task(flights.run("key", carry_out))
+    await asyncio.sleep(0)
+    release.set()
+    assert (await asking, await joining) == ("asked", "done")
 
 
 async def test_calls_without_an_approval_are_not_joined(notes: Notes, served: Served) -> None:

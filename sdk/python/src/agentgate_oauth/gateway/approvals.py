@@ -28,7 +28,7 @@ _UNKNOWN = "The client that began this call went away, and it is not known wheth
 
 
 class _Abandoned(Exception):
-    """The client that began a call went away before the call was forwarded."""
+    """A call ended before it was forwarded: its client went away, or asks its user first."""
 
 
 class _UnderWay(Exception):
@@ -63,7 +63,11 @@ class Flight:
             self._fail(error)
             raise
         else:
-            self._outcome.set_result(result)
+            if self.is_forwarded:
+                self._outcome.set_result(result)
+            else:
+                # It is what this client must be asked. Another client may be asked in another way.
+                self._fail(_Abandoned())
             return result
         finally:
             self._flights.end(self._key, self)
