@@ -30,8 +30,8 @@ def word_set(text: str) -> frozenset[str]:
 
 def _effect(effect_id: str, says: str, risk: Risk, labels: str, verbs: str) -> Effect:
     known: tuple[Label, ...] = ("private", "untrusted", "outbound")
-    carried = frozenset(one for one in known if one in labels.split())
-    return Effect(effect_id, says, risk, carried, word_set(verbs))
+    carried: list[Label] = [one for one in known if one in labels.split()]
+    return Effect(effect_id, says, risk, frozenset(carried), word_set(verbs))
 
 
 READ = _effect(

@@ -338,7 +338,8 @@ def _doubts(
 
 
 def _risk(scope: Scope) -> Risk:
-    return next((risk for risk in RISKS if risk == scope.risk_level), "critical")
+    known: dict[str, Risk] = {risk: risk for risk in RISKS}
+    return known.get(scope.risk_level, "critical")
 
 
 def _cut(text: str, most: int) -> str:

@@ -108,10 +108,10 @@ def _own_scope(gateway: Gateway, name: str, lines: Sequence[Line]) -> Mapping[st
         raise ConfigError(
             f"{name} is neither in the catalogue nor in `scopes`: add its title, description and cannot there"
         )
-    risk: Risk = higher(*(line.risk for line in lines))
+    risks: list[Risk] = [line.risk for line in lines]
     return {
         "id": name,
-        "riskLevel": risk,
+        "riskLevel": higher(*risks),
         "title": texts.title,
         "description": texts.description,
         "cannot": texts.cannot,
