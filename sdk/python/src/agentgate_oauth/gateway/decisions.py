@@ -355,8 +355,8 @@ def _key(call: Call, asked: Asked, caller: Caller) -> tuple[object, ...]:
 
 
 def _permit_of(caller: Caller, decision: Decision | None, reservation: AsyncReservation | None) -> Permit:
-    user_id = (decision and decision.user_id) or caller.user_id or ""
-    agent_id = (decision and decision.agent_id) or caller.agent_id or ""
+    user_id = (decision.user_id if decision else None) or caller.user_id or ""
+    agent_id = (decision.agent_id if decision else None) or caller.agent_id or ""
     return Permit(user_id, agent_id, reservation)
 
 
