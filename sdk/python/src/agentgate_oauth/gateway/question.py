@@ -16,9 +16,11 @@ from .lock import Definition, canonical_digest, digest
 
 MAX_PATH = 4096
 MAX_TEXT, MAX_TEXTS = 2000, 20
-MAX_URI = 8192
+MAX_URI = 2000
 # How JSON Schema says that there are arguments besides `properties`.
 _OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+_UNRESERVED = re.compile("[A-Za-z0-9._~-]")
 _ENCODED = re.compile(r"%(u[0-9A-Fa-f]{2})?[0-9A-Fa-f]{2}", re.IGNORECASE)
 # The backslash, and what looks like a slash: some systems convert it to one.
 _SLASHES = frozenset("\\\u2044\u2215\u2216\u29f5\u29f8\u29f9")
@@ -110,8 +112,20 @@ def require_plain_uri(uri: str) -> None:
     decoded = unicodedata.normalize("NFKC", unquote(unquote(uri)))
     is_plain = decoded.isprintable() and not _ENCODED.search(decoded) and not _SLASHES.intersection(decoded)
     leads_up = any(segment.strip() == ".." for segment in re.split("[/?#;]", decoded))
-    if not is_plain or leads_up or len(uri) > MAX_URI:
-        raise Refused("The URI is not plain. Write it without .., backslashes and invisible characters.")
+    if not is_plain or leads_up or len(uri) > MAX_URI or _has_another_spelling(uri):
+        raise Refused(
+            "The URI is not plain. Write it without .., backslashes, fragments, invisible characters, "
+            "empty segments and needless %-escapes."
+        )
+
+
+def _has_another_spelling(uri: str) -> bool:
+    """Return whether servers read this as the URI of a shorter spelling (RFC 3986 section 6.2.2)."""
+    escapes = _ESCAPE.findall(uri)
+    if "#" in uri or any(one != one.upper() or _UNRESERVED.fullmatch(unquote(one)) for one in escapes):
+        return True
+    _, *path = uri.partition("://")[2].partition("?")[0].split("/")
+    return "." in path or "" in path[:-1]
 
 
 def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition: Definition) -> Question:
