@@ -131,9 +131,9 @@ def change_list(number):
 
 
 def tell_secrets(number):
-    sys.stderr.write(
-        f"key {os.environ['GIVEN']}\n" + "x" * 1980 + os.environ["GIVEN"].splitlines()[0] + "\nend\n"
-    )
+    """Write the value of GIVEN to stderr, and a line that is cut off in the middle of it."""
+    secret = os.environ["GIVEN"]
+    sys.stderr.write(f"key {secret}\n" + "x" * 1990 + secret.splitlines()[0] + "\nend\n")
     sys.stderr.flush()
     answer(number, "told")
 

@@ -58,7 +58,7 @@ async def attack(pool: Upstreams, how: str, user: str = "u", era: Any = "legacy"
         ("forget", "has forgotten the session", False),
     ],
 )
-async def test_what_is_no_answer_is_an_error(
+async def test_what_is_not_an_answer_is_an_error(
     hostile: HostileServer, how: str, problem: str, sent: bool
 ) -> None:
     with hostile_server() as elsewhere:
