@@ -49,8 +49,9 @@ logger = logging.getLogger("agentgate_oauth")
 DECISION_SECONDS = 600.0
 # A browser that is a program in the terminal can run for as long as the user reads.
 _OPENING_SECONDS = 5.0
-# After the user has refused, so that calls that are repeated do not open page after page.
+# After the user has refused, so that repeated calls do not open page after page. It doubles each time.
 _QUIET_SECONDS = 60.0
+_LONGEST_QUIET_SECONDS = 900.0
 _PATH = "/callback"
 # A session ended by one of these has no more tokens. Other reasons, such as a paused consent, can be lifted.
 _ENDED = frozenset({"invalid_token", "token_revoked", "consent_revoked", "consent_expired"})
@@ -210,6 +211,7 @@ class OwnSession:
         self._page: str | None = None
         self._unopened = asyncio.Event()
         self._quiet_until = 0.0
+        self._refusals = 0
 
     async def token(self) -> str:
         """Return an access token that has not expired. Raises SignInNeededError if the user must decide."""
@@ -232,7 +234,6 @@ class OwnSession:
 
     async def widen(self, scopes: Iterable[str], token: str) -> None:
         """Ask the user for these scopes besides those that the session of this token has."""
-        self._quiet_until = 0.0
         await self._ask(frozenset(scopes), token)
 
     async def refused(self, token: str, reason: str | None) -> bool:
@@ -302,7 +303,9 @@ class OwnSession:
     def _begin(self, wanted: frozenset[str], replaced: str | None) -> asyncio.Task[None]:
         if self._asking is None or self._asking.done():
             if asyncio.get_running_loop().time() < self._quiet_until:
-                raise SignInNeededError("You did not allow access. Call again in a minute to be asked again.")
+                raise SignInNeededError(
+                    "You did not allow this. Call again in some minutes to be asked again."
+                )
             self._asking = asyncio.create_task(self._sign_in(wanted, replaced))
             # The calls that waited may have given up.
             self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -331,12 +334,18 @@ class OwnSession:
                     self._unopened.set()
                 await self._client.wait_for(listener)
             await self._client.keep(listener.grant(self._client.issuer))
+            self._note_answer(wanted <= set(await self.granted()))
         except ConsentDeniedError:
-            self._quiet_until = asyncio.get_running_loop().time() + _QUIET_SECONDS
+            self._note_answer(False)
             raise
         finally:
             self._page = None
             unlock()
+
+    def _note_answer(self, has_allowed: bool) -> None:
+        self._refusals = 0 if has_allowed else min(self._refusals + 1, 9)
+        quiet = 0 if has_allowed else min(_QUIET_SECONDS * 2 ** (self._refusals - 1), _LONGEST_QUIET_SECONDS)
+        self._quiet_until = asyncio.get_running_loop().time() + quiet
 
     async def _pushed(self, scopes: frozenset[str], request: dict[str, object]) -> str:
         """Return the page where the user decides. Register first if AgentGate does not know this client."""
