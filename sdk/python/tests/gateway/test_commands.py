@@ -166,6 +166,8 @@ def test_without_a_yes_nothing_is_done(cli: Cli, gate: Gate, init: tuple[str, ..
     assert "confirmation" in cli.error(*arguments, code=2)["detail"]
     cli(*arguments, typed="n\n", code=1)
     assert not list(tmp_path.glob("gateway.*")) and gate.server is None
+    cli(*arguments, typed="y\n")
+    assert gate.server is not None
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,9 @@ _ANYWHERE = word_set(
     "truncate uninstall unlink update wipe withdraw write"
 )
 _READ_ENDINGS = word_set("history info list logs search stats status tree")
+# At the beginning, these may be what is acted on: logs_clear, status_set.
+_READ_NOUNS = word_set("history info list logs query stat stats status tree view")
+_JOINTS = word_set("and or then")
 # In the name of a tool that changes something, these are about money.
 _MONEY = word_set("charge invoice order payment payments payout purchase refund subscription trade transfer")
 
@@ -136,8 +139,11 @@ def effect_of(name: str, ignored: Collection[str] = ()) -> Named:
         found, verb = said[0]
     else:
         return _concealed(words)
-    for word in words:
-        effect = _raised_by(word, found)
+    for before, word in zip(("", *words), words, strict=False):
+        counts = before in _JOINTS or (words[0] in _READ_NOUNS and _of_verb(word) in (WRITE, DELETE, RUN))
+        effect = _of_verb(word) if counts else _raised_by(word, found)
+        if effect is None:
+            continue
         if _EFFECTS.index(effect) > _EFFECTS.index(found):
             found, verb = effect, word
     position = words.index(verb)
