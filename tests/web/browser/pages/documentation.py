@@ -20,6 +20,7 @@ FURTHER = [
     "/docs?q=nothing+at+all",
     "/docs/policies",
     "/docs/events",
+    "/docs/gateway",
     "/docs/event-types",
     "/docs/adr/0012",
     Page("/docs/nowhere", status=404),
