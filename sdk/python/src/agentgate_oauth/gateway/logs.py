@@ -86,5 +86,6 @@ def configure(level: str) -> None:
     logging.getLogger("agentgate_oauth").setLevel(chosen)
     for name in ("fastmcp", "mcp", "uvicorn", "httpx"):
         library = logging.getLogger(name)
-        library.handlers[:] = []
+        # Python prints to stderr what no handler takes.
+        library.handlers[:] = [logging.NullHandler()]
         library.propagate = name != "fastmcp"
