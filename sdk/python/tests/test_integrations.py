@@ -14,6 +14,9 @@ import pytest
 from served import served
 from service_processes import Service, running_service
 
+from agentgate_oauth.integrations.fastmcp import AgentGateTokenVerifier
+from agentgate_oauth.service import Guard
+
 
 class Gate:
     """Knows a good token and one without a scope. `stopped` makes it revoke, throttle or fail."""
@@ -208,3 +211,17 @@ def test_a_view_of_drf_that_answers_for_another_resource_is_decided_again(drf, g
     answer = httpx.get(f"{drf.url}/forwarding", headers={"Authorization": "Bearer good"})
     assert answer.json() == [200, 200, 200]
     assert [asked["action"] for asked in gate.verified] == ["a", "b"]
+
+
+async def test_an_mcp_session_belongs_to_a_user_and_an_agent():
+    """FastMCP compares both with those who opened the session."""
+
+    def introspect(_: httpx.Request) -> httpx.Response:
+        facts = {"active": True, "sub": "usr_1", "client_id": "agc_1", "consent_id": "cns_1"}
+        return httpx.Response(200, json=facts)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(introspect)) as http:
+        guard = Guard("https://gate.example", "res_1", "rs_1", mode="introspect", async_http_client=http)
+        token = await AgentGateTokenVerifier(guard).verify_token("access")
+    assert token is not None
+    assert (token.subject, token.client_id) == ("usr_1", "agc_1")

@@ -133,6 +133,7 @@ class Bounds:
         self.is_stopping = False
         self._idle_seconds = idle_seconds
         self._requests: Counter[str] = Counter()
+        self._opening: Counter[str] = Counter()
         self._sessions: dict[str, Session] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -141,15 +142,18 @@ class Bounds:
         return self._requests[owner] < MAX_REQUESTS_PER_USER
 
     @contextmanager
-    def request(self, owner: str) -> Any:
+    def request(self, owner: str, is_opening: bool) -> Any:
+        """Count a request of a user, and whether it opens a session."""
         self._requests[owner] += 1
+        self._opening[owner] += is_opening
         self._idle.clear()
         try:
             yield
         finally:
-            self._requests[owner] -= 1
-            if not self._requests[owner]:
-                del self._requests[owner]
+            for counted, one in ((self._requests, 1), (self._opening, is_opening)):
+                counted[owner] -= one
+                if not counted[owner]:
+                    del counted[owner]
             if not self._requests:
                 self._idle.set()
 
@@ -172,7 +176,7 @@ class Bounds:
         for session_id, session in list(self._sessions.items()):
             if not session.requests and session.used_at < oldest:
                 del self._sessions[session_id]
-        own = sum(session.owner == owner for session in self._sessions.values())
+        own = self._opening[owner] + sum(one.owner == owner for one in self._sessions.values())
         return own < MAX_SESSIONS_PER_USER and len(self._sessions) < MAX_SESSIONS
 
     def opened(self, session_id: str, owner: str) -> None:
@@ -225,21 +229,22 @@ class Front:
         token = user.access_token
         owner = token.subject or token.client_id
         session_id = Headers(scope=scope).get("mcp-session-id")
-        refused = self._refused(scope, owner, session_id)
+        is_opening = session_id is None and _is_of_handshake_era(scope)
+        refused = self._refused(scope, owner, is_opening)
         if refused is not None:
             return await refused(scope, receive, send)
         with self._bounds.using(session_id):
             if scope["method"] != "POST":
                 return await self._app(scope, receive, self._watched(send, scope, owner))
-            with self._bounds.request(owner):
+            with self._bounds.request(owner, is_opening):
                 await self._post(scope, receive, send, owner, frozenset(token.scopes))
 
-    def _refused(self, scope: Scope, owner: str, session_id: str | None) -> JSONResponse | None:
+    def _refused(self, scope: Scope, owner: str, is_opening: bool) -> JSONResponse | None:
         if scope["method"] != "POST":
             return None
         if not self._bounds.may_begin(owner):
             return _error(429, "too_many_requests", "Too many requests of this user are open.", retry_after=1)
-        if session_id is None and _is_of_handshake_era(scope) and not self._bounds.may_open(owner):
+        if is_opening and not self._bounds.may_open(owner):
             text = "Too many sessions are open. End one with DELETE, or wait until one is idle for long."
             return _error(503, "too_many_sessions", text, retry_after=30)
         return None
