@@ -323,6 +323,18 @@ def test_a_riskier_definition_is_pointed_out(cli: Cli, made: Files, upstream: Ch
     assert "its line says standard, and the new definition would be proposed as critical" in printed
 
 
+def test_an_argument_that_nothing_bounds_is_pointed_out(cli: Cli, made: Files, upstream: Changing) -> None:
+    text = made.config.read_text().replace("    tools:", "    root: /home/ada/notes\n    tools:")
+    made.config.write_text(text)
+
+    def read_file(path: str, copy_to_file: str = "") -> str:
+        return path
+
+    upstream.replace(Tool.from_function(read_file), *tools_of(delete_note="Deletes"))
+    printed = cli("gateway", "accept", "read_file", "--yes")
+    assert "copy_to_file looks like a path, and is not mapped" in printed
+
+
 def test_check_names_what_differs(cli: Cli, made: Files) -> None:
     text = made.config.read_text()
     cases = [

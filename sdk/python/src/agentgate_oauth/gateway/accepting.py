@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..models import Scope
 from .catalogue import example_of, find_line
-from .config import Gateway, Line, Upstream, exposed_name
+from .checking import check_arguments
+from .config import Gateway, Line, ToolLine, Upstream, exposed_name
 from .effects import RISKS
 from .given import folders_of, root_of
 from .lock import Change, Definitions
@@ -48,7 +49,8 @@ def accept(
     key, new = next(iter(getattr(proposed, kind).items()))
     line = _line_of(upstream, kind, change.name)
     if line is not None:
-        return Accepted(gateway, now, tuple([*_riskier(line, new, change), *doubts]))
+        unmapped = _unmapped(line, change, prefix, upstream.root)
+        return Accepted(gateway, now, tuple([*_riskier(line, new, change), *unmapped, *doubts]))
     if change.what != "new":
         # It has no line because the operator hides it.
         return Accepted(gateway, now)
@@ -70,6 +72,17 @@ def proposer_for(
 ) -> Proposer:
     root = upstream.root or root_of(folders_of(upstream))
     return Proposer(prefix, gateway.name, root, catalogue, gateway.scopes)
+
+
+def _unmapped(line: Line, change: Change, prefix: str, root: str | None) -> list[Doubt]:
+    """Return a doubt for each argument that the change adds, and that the line does not map as it should."""
+    if not isinstance(line, ToolLine) or not isinstance(change.after, Mapping):
+        return []
+    before, after = (
+        [one.text for one in check_arguments(prefix, change.name, line, definition, root)]
+        for definition in (change.before if isinstance(change.before, Mapping) else {}, change.after)
+    )
+    return [Doubt(change.kind, change.name, text) for text in after if text not in before]
 
 
 def _riskier(line: Line, proposed: Line, change: Change) -> list[Doubt]:

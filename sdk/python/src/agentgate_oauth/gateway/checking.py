@@ -46,7 +46,7 @@ def check_upstream(
     yield from _check_resources(prefix, upstream.resources, live)
     for name, line in upstream.tools.items():
         if definition := pinned.tools.get(name):
-            yield from _check_arguments(prefix, name, line, definition, upstream.root)
+            yield from check_arguments(prefix, name, line, definition, upstream.root)
 
 
 def check_scopes(
@@ -131,7 +131,7 @@ def _check_resources(prefix: str, lines: Mapping[str, Line], live: Definitions) 
             yield Problem(keys, "has no line, so it is not exposed", is_note=True)
 
 
-def _check_arguments(
+def check_arguments(
     prefix: str, name: str, line: ToolLine, definition: Definition, root: str | None
 ) -> Iterator[Problem]:
     keys = ("upstreams", prefix, "tools", name)
