@@ -4,7 +4,6 @@ import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlparse
@@ -22,6 +21,7 @@ from tests.environment import SERVERS, Servers
 from tests.flush import flush
 from tests.migrated import copy_migrated
 from tests.shared import forget_rows
+from tests.split import GROUP
 from tests.stores import assign, parameters
 from tests.world import make_developer
 
@@ -44,7 +44,6 @@ LONGEST_GROUPS = (
 SHARED_SERVERS = {"sdk": "sdk_server", "live/oauth": "server"}
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist's own hook reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
     turns: dict[pytest.Item, int] = {}
@@ -56,8 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.live)
         elif _has(item, "live", "browser") and not _is_in(place, FOLDERS_WITH_SERVERS):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
-        group = _group(item)
-        item.add_marker(pytest.mark.xdist_group(group))
+        group = item.stash[GROUP] = _group(item)
         turns[item] = _turn(group)
     assign(items, config.getoption("--store"))
     items.sort(key=turns.__getitem__)
@@ -77,13 +75,6 @@ def _has(item: pytest.Item, *markers: str) -> bool:
     return any(item.get_closest_marker(name) for name in markers)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """Stop if pytest-xdist ignores the groups: then each process would start the servers of all tests."""
-    if node.config.getoption("dist") == "loadgroup" and not all("@" in test for test in ids):
-        pytest.exit("pytest-xdist ignores the groups of the tests", returncode=pytest.ExitCode.INTERNAL_ERROR)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """Do what pytest does, with memory for all calls."""
@@ -98,7 +89,7 @@ def pytest_collection_finish() -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else those of a file.
+    """Return what runs in one process: the tests that share a server, or else those of a file.
 
     Each group of pages is one by itself, because the folder with a browser would take longest of all.
     """

@@ -1,7 +1,7 @@
 """The environment of all tests: SQLite or, with `--store=postgresql`, PostgreSQL and Valkey.
 
-pyproject.toml loads this plugin with `-p`, also in the workers of pytest-xdist, so that it runs before pytest-django
-reads the settings. Test modules can therefore import models at the top.
+pyproject.toml loads this plugin with `-p`, so that it runs before pytest-django reads the settings. Test modules can
+therefore import models at the top.
 """
 
 import gc
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.conf import settings as django_settings
 from hypothesis import HealthCheck, settings
 
 from tests.servers import Postgres, Valkey
@@ -68,7 +69,7 @@ SERVERS = pytest.StashKey[Servers]()
 
 
 def worker_number() -> int:
-    """Return 1, 2, … in pytest-xdist's workers and 0 elsewhere."""
+    """Return 1, 2, … in the processes of `tests/split.py` and 0 elsewhere."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     return int(worker.removeprefix("gw")) + 1 if worker.startswith("gw") else 0
 
@@ -94,6 +95,14 @@ def use_memory() -> None:
         tempfile.tempdir = None
 
 
+def use_own_folder(servers: Servers) -> None:
+    """Let the settings name the folder of this process."""
+    os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
+    os.environ["AUDIT_ANCHOR_DIR"] = str(servers.folder / "anchors")
+    if django_settings.configured:
+        django_settings.AUDIT_ANCHOR_DIR = servers.folder / "anchors"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Set the environment, and remove the caller's own configuration from it."""
@@ -106,16 +115,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         if name.removesuffix("_FILE") in AMBIENT or name.startswith("THROTTLE_"):
             del os.environ[name]
     os.environ |= {**SECRETS, "DJANGO_SETTINGS_MODULE": "agentgate.settings"}
-    os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
     (servers.folder / "static").mkdir()  # WhiteNoise warns if it is missing
     os.environ["STATIC_ROOT"] = str(servers.folder / "static")
-    os.environ["AUDIT_ANCHOR_DIR"] = str(servers.folder / "anchors")
+    use_own_folder(servers)
     if early_config.known_args_namespace.store == "postgresql":
         os.environ["DATABASE_URL"] = servers.postgres.create_database()
         os.environ["REDIS_URL"] = servers.valkey.url
         if servers.postgres.template:
             os.environ["TEST_DATABASE_TEMPLATE"] = servers.postgres.template
-        os.environ["TEST_DATABASE_URL"] = servers.postgres.url  # pytest-xdist's workers share it
+        os.environ["TEST_DATABASE_URL"] = servers.postgres.url  # the processes of a run share it
     yield
 
 

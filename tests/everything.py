@@ -19,8 +19,7 @@ from tests.results import left_out_line
 from tests.stores import may_need_postgresql
 
 CORES = os.cpu_count() or 1
-# One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL. Each one
-# collects its tests first, which takes seconds.
+# One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL.
 PROCESSES = min(6, CORES + 1)
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
@@ -29,13 +28,8 @@ LEFT_TO_SOAK = "soak or elsewhere"
 # Importing it takes each process a second. The tests that use it run its program.
 WITHOUT_PLUGIN = ["-p", "no:schemathesis"]
 # These tests often wait for a server, so two more processes than cores are faster.
-WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loadscope-reorder", *WITHOUT_PLUGIN]
+WITH_SERVERS = ["--processes", str(min(6, CORES + 2)), *WITHOUT_PLUGIN]
 POSTGRESQL = ["--store=postgresql", *WITHOUT_PLUGIN]
-
-
-def parallel(processes: int) -> list[str]:
-    """Return the option for this number of processes. A single one needs none that hands out the tests."""
-    return ["-n", str(processes if processes > 1 else 0)]
 
 
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
@@ -48,16 +42,17 @@ def files_on_postgresql() -> list[str]:
 
 
 PARTS = {
-    "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN, *parallel(PROCESSES - PROCESSES // 3)],
+    "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN, "--processes", str(PROCESSES - PROCESSES // 3)],
     "PostgreSQL and Valkey": [
         *files_on_postgresql(),
         "-m",
         f"{IN_PROCESS} and database and not alone",
         *POSTGRESQL,
-        *parallel(PROCESSES // 3),
+        "--processes",
+        str(PROCESSES // 3),
     ],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
-    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, *parallel(1)],
+    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }
