@@ -32,6 +32,8 @@ def assign(items: Sequence[pytest.Item], store: str) -> None:
     """Mark the cases that run on the other database. `store` is that of the tests that do not choose theirs."""
     on_postgresql = {_test_of(item) for item in items if parameters(item).get(CHOSEN) == "postgresql"}
     for item in items:
+        if _has(item, "elsewhere"):
+            continue
         if CHOSEN in parameters(item):
             is_left = _is_on_sqlite_only_in_soak(item) and _test_of(item) in on_postgresql
         else:

@@ -124,7 +124,7 @@ def sender(grant: Grant) -> Sender:
     """Return what has sent many contexts. Everything that was taken is in the log."""
     sender = Sender(grant.access_token)
 
-    @settings(max_examples=40)
+    @settings(max_examples=20)
     @given(CONTEXTS)
     def send(context: str) -> None:
         sender.send(context)

@@ -83,12 +83,13 @@ def readable_rows(indexes: Iterable[int]) -> dict[int, list[Any]]:
     return {entry.leaf_index: tables.comparable(entry) for entry in archived.entries_at(indexes)}
 
 
-def test_wherever_it_ends_the_next_run_completes_the_month(folder: Path) -> None:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
+def test_wherever_it_ends_the_next_run_completes_the_month(folder: Path, step: int) -> None:
     fill({202512: 250, JANUARY: 12, FEBRUARY: 250})
     rows, states = all_rows(), set()
     before = {index: rows[index] for index in (*range(249, 264), 511)}
     archive_month(202512)
-    for last in range(1, MAX_POINTS):
+    for last in range(1, MAX_POINTS, step):
         start = transaction.savepoint_create()
         has_ended = run_and_crash(last, before)
         states.add(state_of(JANUARY))

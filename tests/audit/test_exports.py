@@ -151,10 +151,10 @@ def naive_period(entries: Sequence[Entry], since: datetime | None, until: dateti
 def test_a_period_has_its_entries_and_their_neighbors(small_segments: None) -> None:
     write_history()
     moments = [None, *(START + timedelta(minutes=minute) for minute in (-10, 7, 8, 31, 70))]
-    for stream in STREAMS[:3]:
+    for stream, chosen in zip(STREAMS, (moments, moments[2:4], moments[2:4]), strict=False):
         export(stream)
         *entries, last = stream.ascending(0, 1000)
-        for since, until in itertools.product(moments, moments):
+        for since, until in itertools.product(chosen, chosen):
             low, high = find_bounds(stream, Period(since=since, until=until), last)
             found = [entry.leaf_index for entry in stream.ascending(low, high) if entry.id != last.id]
             assert found == naive_period(entries, since, until), (stream, since, until)

@@ -131,7 +131,7 @@ def said(proof: StopProof | None) -> tuple[Any, ...] | None:
 def test_the_proof_says_what_the_entries_say(name: str, logged: float) -> None:
     level, chance = LEVELS[name], random.Random(f"{name}{logged}")
     written: list[Prepared] = []
-    for _ in range(8):
+    for _ in range(4):
         written += write_rows(random_drafts(level, chance.randint(1, 25), chance), chance)
         if chance.random() < logged:
             sequence()
@@ -204,7 +204,7 @@ def test_a_snapshot_counts_and_finds_what_matches(logged: float) -> None:
             sequence()
     found = take_snapshot()
     assert found.end == len(written)
-    for _ in range(60):
+    for _ in range(25):
         low, high = (chance.randint(0, len(written)) for _ in range(2))
         since = START + timedelta(seconds=chance.randint(-30, 250)) if chance.random() < 0.5 else None
         criteria = Criteria(user_id=chance.choice([None, "usr_1"]), event=Event.TOKEN_VERIFY, since=since)

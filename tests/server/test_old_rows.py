@@ -43,7 +43,7 @@ def erased() -> bytes:
     grant = make_grant(email=EMAIL)
     make_approval(grant.consent, context={"verb": "Pay", "recipient": TARGET, "text": EMAIL})
     make_approval(grant.consent, context={"recipient": TARGET}, status="used")
-    for number in range(50):  # so that the statistics have values
+    for number in range(50 if connection.vendor == "postgresql" else 2):  # so that the statistics have values
         make_user(f"{number}.{EMAIL}")
     sequencer.sequence()
     if connection.vendor == "postgresql":

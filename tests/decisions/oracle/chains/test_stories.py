@@ -25,7 +25,6 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     return moments.append
 
 
-@pytest.mark.both_drivers
 @pytest.mark.parametrize("number", STORIES)
 def test_the_product_agrees_about_a_tree(decide: Decide, set_clock: SetClock, number: int) -> None:
     tell(Story(number, decide, set_clock), DELEGATIONS)
