@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from _pytest import runner
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import transaction
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -201,6 +202,19 @@ def _static_files_read_once() -> Iterator[None]:
     original = WhiteNoiseMiddleware.add_files_from_finders
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files_from_finders)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_converted_once() -> Iterator[None]:
+    """Remember SQLite's form of each statement, which Django searches for placeholders each time."""
+    original = lru_cache(10_000)(SQLiteCursorWrapper.convert_query)
+
+    def convert(cursor: SQLiteCursorWrapper, query: str, *, param_names: list[str] | None = None) -> str:
+        return original(None, query, param_names=param_names and tuple(param_names))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SQLiteCursorWrapper, "convert_query", convert)
         yield
 
 
