@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,16 +36,20 @@ POSTGRESQL = ["--store=postgresql", *WITHOUT_PLUGIN]
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 
 
-def files_on_postgresql() -> list[str]:
-    """Return the files whose tests run on PostgreSQL, because collecting the others would take each process seconds."""
-    files = [file for file in sorted(Path("tests").rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
-    return [str(file) for file in files if may_need_postgresql(file)]
+def files(need: Callable[[Path], bool]) -> list[str]:
+    """Return the files that need this, because collecting the others would take each process seconds."""
+    found = [file for file in sorted(Path("tests").rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
+    return [str(file) for file in found if need(file)]
+
+
+def is_alone(file: Path) -> bool:
+    return "pytest.mark.alone" in file.read_text()
 
 
 PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN, "--processes", str(PROCESSES - PROCESSES // 3)],
     "PostgreSQL and Valkey": [
-        *files_on_postgresql(),
+        *files(may_need_postgresql),
         "-m",
         f"{IN_PROCESS} and database and not alone",
         *POSTGRESQL,
@@ -52,7 +57,7 @@ PARTS = {
         str(PROCESSES // 3),
     ],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
-    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL],
+    "PostgreSQL alone": [*files(is_alone), "-m", f"{IN_PROCESS} and alone", *POSTGRESQL],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }
