@@ -97,7 +97,9 @@ class FakeGate:
         user, agent = token.split(".")[:2]
         scope = " ".join(self.scopes.get(token, ALL))
         known = {"active": True, "scope": scope, "sub": user, "client_id": agent, "consent_id": f"cns_{user}"}
-        return httpx.Response(200, json={**known, "exp": int(time.time()) + 900})
+        chain = [{"agent_id": "first"}, {"agent_id": agent, "delegation_id": "dlg_1"}]
+        handed = {"chain": chain, "actor": chain[1]} if token.endswith(".handed") else {}
+        return httpx.Response(200, json={**known, **handed, "exp": int(time.time()) + 900})
 
     def _verify(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.verified.append(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -105,10 +106,15 @@ async def test_the_same_call_joins_one_that_waits(gate: FakeGate, notes: Notes, 
         calls = [asyncio.create_task(client.call_tool("write_note", NOTE))]
         await until(lambda: gate.looks)
         calls += [asyncio.create_task(one.call_tool("write_note", NOTE)) for one in (client, twin)]
-        async with served.client("bob.agent") as bob, served.client("ada.other") as other:
-            differing = [(bob, NOTE), (other, NOTE), (client, {**NOTE, "text": "c"})]
+        gate.scopes["ada.agent.less"] = ("notes:write",)
+        others = [
+            served.client(one) for one in ("bob.agent", "ada.other", "ada.agent.handed", "ada.agent.less")
+        ]
+        async with AsyncExitStack() as stack:
+            differing = [(await stack.enter_async_context(one), NOTE) for one in others]
+            differing.append((client, {**NOTE, "text": "c"}))
             asked = [asyncio.create_task(one.call_tool("write_note", note)) for one, note in differing]
-            await until(lambda: len(gate.verified) == 4)
+            await until(lambda: len(gate.verified) == 6)
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)

@@ -22,13 +22,17 @@ _MAX_ASKING = 32
 
 @dataclass(frozen=True)
 class Caller:
-    """A token and its owner. `ip` is the address of the direct peer, None if that is not the caller's own."""
+    """A token and its owner. `ip` is the address of the direct peer, None if that is not the caller's own.
+
+    `grant` names the consent and the delegations by which the token acts.
+    """
 
     token: str = field(repr=False)
     user_id: str | None
     agent_id: str | None
     scopes: frozenset[str]
     ip: str | None = None
+    grant: tuple[str | None, ...] = ()
 
 
 class Denied(Exception):
@@ -97,6 +101,11 @@ class Introspections:
     def forget(self, token: str) -> None:
         """Ask again next time: verify has just said something else."""
         self._found.pop(_key(token), None)
+
+
+def grant_of(found: Introspection) -> tuple[str | None, ...]:
+    """Return the consent and the delegations by which a token acts."""
+    return found.consent_id, *(link.delegation_id for link in found.chain)
 
 
 def _key(token: str) -> bytes:

@@ -342,10 +342,13 @@ def _clear_meta() -> None:
 
 
 def _key(call: Call, asked: Asked, caller: Caller) -> tuple[object, ...]:
+    """Return what calls have in common of which one may have the result that was decided for another."""
     context = asked.question.context
     return (
         caller.user_id,
         caller.agent_id,
+        caller.grant,
+        caller.scopes,
         call.entry.kind,
         asked.question.resource,
         context.get("arguments"),

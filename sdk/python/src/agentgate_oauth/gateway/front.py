@@ -29,7 +29,7 @@ from ..errors import AgentGateError, ApiError
 from ..integrations.fastmcp import AnswerUnavailable, Unavailable
 from ..models import Decision
 from ..service.refusals import Challenge
-from .callers import Caller, Denied, Introspections
+from .callers import Caller, Denied, Introspections, grant_of
 from .catalogue import Catalogue
 from .config import Gateway
 from .lists import needed_by
@@ -67,6 +67,7 @@ class Tokens(TokenVerifier):
             subject=found.sub if found.consent_id else None,
             scopes=list(found.scopes),
             expires_at=found.exp,
+            claims={"grant": grant_of(found)},
         )
 
 
@@ -92,7 +93,8 @@ class HttpCallers:
         token = get_access_token()
         if token is None:
             raise Denied("invalid_token", "A bearer token is required.")
-        return Caller(token.token, token.subject, token.client_id, frozenset(token.scopes), self._address())
+        grant, scopes = tuple(token.claims.get("grant", ())), frozenset(token.scopes)
+        return Caller(token.token, token.subject, token.client_id, scopes, self._address(), grant)
 
     async def scopes(self) -> frozenset[str]:
         return (await self.caller()).scopes
