@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from served import served
 
 from agentgate_oauth.gateway import config, lock
 from agentgate_oauth.gateway.files import Files, load_credential
+from agentgate_oauth.gateway.registration import scopes_of
 
 FILES_READ = {
     "id": "files:read",
@@ -222,6 +225,24 @@ def test_a_file_that_is_not_written_undoes_the_registration(
     assert not list(tmp_path.glob("gateway.*"))
 
 
+def test_init_needs_a_sign_in_before_it_starts_anything(
+    cli: Cli, gate: Gate, init: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    assert cli.error(*init)["code"] == "not_signed_in"
+    assert "Reading" not in cli.err
+
+
+def test_files_that_are_in_the_way_are_refused(
+    cli: Cli, gate: Gate, init: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.credential").touch()
+    assert "gateway.credential exists" in cli.error(*init)["detail"]
+    (tmp_path / "gateway.lock").symlink_to("elsewhere")
+    assert "not a plain file" in cli.error(*init)["detail"]
+    assert gate.server is None
+
+
 def test_an_upstream_that_does_not_answer_writes_nothing(cli: Cli, gate: Gate, tmp_path: Path) -> None:
     given = ("gateway", "init", "--yes", "--prefix", "drive", "http://127.0.0.1:9/mcp")
     assert cli.error(*given)["code"] == "upstream_failed"
@@ -392,6 +413,34 @@ def test_edited_scopes_are_registered(cli: Cli, gate: Gate, made: Files) -> None
     assert "Tidy up" in cli("gateway", "accept", "--scopes", "--yes")
     assert gate.server is not None and gate.server["scopes"][1]["title"] == "Tidy up"
     assert "All holds" in cli("gateway", "check")
+
+
+def test_a_server_of_another_organization_is_refused(
+    cli: Cli, gate: Gate, made: Files, init: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.server = None
+    assert "res_1 is not a resource server of yours" in cli("gateway", "check", code=1)
+    assert cli.error(*_with_prefix(init, "box"))["code"] == "not_found"
+    monkeypatch.setenv("AGENTGATE_URL", "https://other.example")
+    assert cli.error(*_with_prefix(init, "box"), code=2)["code"] == "other_gate"
+
+
+def test_at_most_100_scopes_are_registered(made: Files) -> None:
+    gateway = config.load(made.config)
+    drive = gateway.upstreams["drive"]
+    scopes = {f"drive:s{number}": gateway.scopes["drive:delete_note"] for number in range(101)}
+    tools = {name: drive.tools["delete_note"].model_copy(update={"scope": name}) for name in scopes}
+    upstreams = {"drive": drive.model_copy(update={"tools": tools})}
+    many = gateway.model_copy(update={"upstreams": upstreams, "scopes": scopes})
+    with pytest.raises(config.ConfigError, match="need 101 scopes"):
+        scopes_of(many, {})
+
+
+def test_a_missing_extra_is_named() -> None:
+    run = "from agentgate_oauth.cli.app import run; run(['gateway', 'check'])"
+    code = f"import sys; sys.path[:0] = {sys.path!r}; sys.modules['yaml'] = None; {run}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "agentgate-oauth[gateway] is not installed" in done.stderr
 
 
 def test_another_gate_than_that_of_the_file_is_refused(cli: Cli, made: Files, init: tuple[str, ...]) -> None:

@@ -133,8 +133,6 @@ def _plan(options: Options) -> Plan:
         scopes={**own, **proposer.scopes},
         limits=before.limits if before else config.Limits(),
     )
-    if config.parse(config.dump(gateway), str(files.config)) != gateway:
-        raise Failure("invalid_value", "The upstream has names that YAML cannot hold.")
     earlier = files.config.read_text(encoding="utf-8") if before else None
     text, keeps_comments = new_text(earlier, gateway, before)
     pinned = {**(lock.load(files.lock) if before else {}), prefix: usable(live)}
