@@ -133,14 +133,15 @@ def effect_of(name: str, ignored: Collection[str] = ()) -> Named:
     while len(words) > 1 and words[0] in ignored:
         words = words[1:]
     said = [(effect, word) for word in words if (effect := _of_verb(word)) and effect is not READ]
-    if words and (words[0] in READ.verbs or words[-1] in _READ_ENDINGS):
-        found, verb = READ, words[0] if words[0] in READ.verbs else words[-1]
+    first, last = (words[0], words[-1]) if words else ("", "")
+    if first in READ.verbs or last in _READ_ENDINGS:
+        found, verb = READ, first if first in READ.verbs else last
     elif said:
         found, verb = said[0]
     else:
         return _concealed(words)
     for before, word in zip(("", *words), words, strict=False):
-        counts = before in _JOINTS or (words[0] in _READ_NOUNS and _of_verb(word) in (WRITE, DELETE, RUN))
+        counts = before in _JOINTS or (first in _READ_NOUNS and _of_verb(word) in (WRITE, DELETE, RUN))
         effect = _of_verb(word) if counts else _raised_by(word, found)
         if effect is None:
             continue
