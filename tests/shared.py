@@ -11,6 +11,8 @@ import pytest
 from _pytest.mark import ParameterSet
 from django.core.cache import cache
 from django.db import connection, transaction
+from django.template import Context, Template
+from django.test.signals import template_rendered
 
 from audit.sequencing import sequencer
 from audit.signing import log_keys
@@ -65,6 +67,19 @@ def cases(names: str | tuple[str, ...], values: Iterable[Any], ids: object = Non
         return run
 
     return decorate
+
+
+@contextmanager
+def unrendered() -> Iterator[None]:
+    """Leave pages empty, which takes half of the time, where a test looks at their status only."""
+
+    def render(template: Template, context: Context) -> str:
+        template_rendered.send(sender=template, template=template, context=context)
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Template, "_render", render)
+        yield
 
 
 def forget_rows() -> None:

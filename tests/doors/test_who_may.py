@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.template import Context, Template
 from django.test import Client
-from django.test.signals import template_rendered
 from django.urls import URLPattern
 
 from accounts.services import open_session
@@ -37,7 +35,7 @@ from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.doors.acts import ACTS, RULES
 from tests.events.webhooks import queue
-from tests.shared import cases, rows_of_module
+from tests.shared import cases, rows_of_module, unrendered
 from tests.world import (
     ANONYMOUS,
     allow,
@@ -229,14 +227,10 @@ def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _without_markup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave pages empty. Who may open a page is decided before its template is rendered."""
-
-    def render(template: Template, context: Context) -> str:
-        template_rendered.send(sender=template, template=template, context=context)
-        return ""
-
-    monkeypatch.setattr(Template, "_render", render)
+def _unrendered() -> Iterator[None]:
+    """Who may open a page is decided before its template is rendered."""
+    with unrendered():
+        yield
 
 
 def rows() -> dict[str, dict[str, str]]:
@@ -245,7 +239,7 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_without_markup")
+@pytest.mark.usefixtures("_unrendered")
 def test_each_door_of_an_organization_has_a_row(office: Office) -> None:
     if PRINT:
         with Path(PRINT).open("w") as file:
@@ -253,7 +247,7 @@ def test_each_door_of_an_organization_has_a_row(office: Office) -> None:
     assert sorted(rows()) == sorted(doors())
 
 
-@pytest.mark.usefixtures("_without_markup")
+@pytest.mark.usefixtures("_unrendered")
 @cases("door", rows())
 def test_each_caller_gets_what_the_table_says(door: str, office: Office, db: None) -> None:
     assert office.row(door) == rows()[door]
