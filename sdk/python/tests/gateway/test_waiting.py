@@ -176,6 +176,17 @@ async def test_a_client_that_goes_away_ends_its_waiting(gate: FakeGate, notes: N
     assert notes.called == [("write_note", "a")]
 
 
+async def test_a_gateway_that_stops_does_not_wait_for_the_user(gate: FakeGate, served: Served) -> None:
+    gate.asks.add("notes:write")
+    be_patient(served)
+    async with served.client() as client:
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks)
+        served.running.decisions.stopping.set()
+        with pytest.raises(ToolError, match="approvalUrl"):
+            await asyncio.wait_for(call, 5)
+
+
 async def test_what_changes_while_the_call_waits_counts(gate: FakeGate, notes: Notes, served: Served) -> None:
     gate.asks.add("notes:write")
     be_patient(served)

@@ -19,7 +19,7 @@ from mcp_types import ElicitResult, InputRequiredResult
 from ..errors import AgentGateError, ApiError, ReservationDeniedError
 from ..models import Decision
 from ..reservations import AsyncReservation
-from ..service import Guard
+from ..service import Guard, Refusal
 from ..service.refusals import APPROVAL_REQUIRED, Challenge, refusal, unavailable
 from ..service.requirement import Question
 from ..verifier import AsyncAgentGateVerifier
@@ -98,6 +98,7 @@ class Decisions:
         is_shadow: bool = False,
     ) -> None:
         self.state = state
+        self.stopping = asyncio.Event()
         self.money = Money(verifier, state.limits)
         self._verifier = verifier
         self._guard = guard
@@ -182,8 +183,7 @@ class Decisions:
             return _permit_of(caller, decision, None)
         if refused is not None and refused.approval_id:
             flight.announce()
-            seconds = self.state.limits.approval_seconds
-            waited = await wait_for_user(self._guard, refused, seconds, self._callers.show)
+            waited = await self._wait_for_user(refused)
             if isinstance(waited, InputRequiredResult):
                 return waited
             if waited:
@@ -192,6 +192,18 @@ class Decisions:
         if refused is not None:
             raise Denied.by(refused)
         return _permit_of(caller, decision, reservation)
+
+    async def _wait_for_user(self, refused: Refusal) -> bool | InputRequiredResult:
+        """Wait for the user, until the time is up or the gateway stops. Return whether they have approved."""
+        seconds = self.state.limits.approval_seconds
+        waiting = asyncio.ensure_future(wait_for_user(self._guard, refused, seconds, self._callers.show))
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return waiting.result() if waiting.done() else False
+        finally:
+            waiting.cancel()
+            stopping.cancel()
 
     async def _ask(
         self, token: str, question: Question, report: Report

@@ -251,6 +251,7 @@ async def _handling_signals(running: Running, server: uvicorn.Server, bounds: Bo
     stopping: list[asyncio.Task[None]] = []
 
     async def drain() -> None:
+        running.decisions.stopping.set()
         seconds = min(STOP_SECONDS, running.gateway.limits.call_seconds + 5)
         if not await bounds.drain(seconds):
             logger.error("Calls were still in flight after %g seconds", seconds)
