@@ -148,3 +148,23 @@ async def test_an_approval_covers_what_the_upstream_is_answered(
     call = message("tools/call", name="read_note", arguments={"name": "a"}, inputResponses={name: answer})
     await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
     assert ("input" in gate.verified[0]["context"]) is is_covered
+
+
+@pytest.mark.parametrize("name", [[1] * 60_000, [[[0] * 300] * 300], {str(n): n for n in range(60_000)}])
+async def test_a_call_that_takes_long_to_canonicalize_is_refused(
+    gate: FakeGate, served: Served, name: Any
+) -> None:
+    async with served.client() as client:
+        with pytest.raises(ToolError, match="more than 50,000 values"):
+            await client.call_tool("read_note", {"name": name})
+    assert gate.verified == []
+
+
+async def test_long_answers_to_the_upstream_are_refused_too(gate: FakeGate, served: Served) -> None:
+    answer = {"action": "accept", "content": {"a": ["b"] * 60_000}}
+    call = message(
+        "tools/call", name="read_note", arguments={"name": "a"}, inputResponses={"question": answer}
+    )
+    answered = await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
+    assert "more than 50,000 values" in answered.text
+    assert gate.verified == []

@@ -31,7 +31,7 @@ from .lock import Change, Definitions, canonical_digest
 from .logs import Report, reported
 from .money import Money, final_amount
 from .pinning import Pins
-from .question import Asked, Refused
+from .question import Asked, Refused, require_few_values
 from .turns import Turns
 from .upstreams import UpstreamClient, UpstreamError, UpstreamFailed, Upstreams, front_era
 
@@ -314,6 +314,7 @@ def _require_unchanged(entry: Entry, change: Change | None) -> None:
 def _asked(call: Call, caller: Caller) -> Asked:
     """Return the question with the caller's address and, in later rounds, the client's input."""
     try:
+        require_few_values(call.arguments)
         asked = call.ask()
         given = _input_digest()
     except Refused as error:
@@ -335,6 +336,7 @@ def _input_digest() -> str | None:
         for name, answer in (context.input_responses or {}).items()
         if not (_OUR_INPUT.fullmatch(name) and isinstance(answer, ElicitResult) and not answer.content)
     }
+    require_few_values(given)
     state = context.request_state
     if not given and state is None:
         return None

@@ -15,6 +15,8 @@ from .config import Amount, Context, Line, Mapped
 from .lock import Definition, canonical_digest, digest
 
 MAX_PATH = 4096
+# Numbers, texts, lists and objects in one call. To canonicalize them holds up all other calls.
+MAX_VALUES = 50_000
 MAX_TEXT, MAX_TEXTS = 2000, 20
 MAX_URI = 2000
 # How JSON Schema says that there are arguments besides `properties`.
@@ -105,6 +107,17 @@ def normalize_path(path: object, root: str | None) -> str:
     if root is None and _ELSEWHERE.match(unicodedata.normalize("NFKC", relative)):
         raise Refused("The path must begin with a name, not with ~, $ or a scheme such as file:.")
     return relative
+
+
+def require_few_values(value: Any) -> None:
+    """Refuse a JSON value that takes long to canonicalize. Raises Refused."""
+    waiting, count = [value], 0
+    while waiting:
+        one = waiting.pop()
+        waiting += one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
+        count += 1
+        if count + len(waiting) > MAX_VALUES:
+            raise Refused(f"The call has more than {MAX_VALUES:,} values. Send it in parts.")
 
 
 def require_plain_uri(uri: str) -> None:
