@@ -113,6 +113,7 @@ class _Worker:
     pid: int
     test: str = ""
     """The test that began last."""
+    finished: int = 0
     has_ended: bool = False
 
     def take(self, received: Any, config: pytest.Config) -> None:
@@ -123,6 +124,7 @@ class _Worker:
         else:
             report = config.hook.pytest_report_from_serializable(config=config, data=received)
             config.hook.pytest_runtest_logreport(report=report)
+            self.finished += report.when == "teardown"
 
     def reap(self) -> None:
         _, status = os.waitpid(self.pid, 0)
@@ -133,13 +135,16 @@ class _Worker:
 def _report(session: pytest.Session, workers: dict[Connection, _Worker]) -> None:
     if terminal := session.config.pluginmanager.getplugin("terminalreporter"):
         terminal.showfspath = False  # results of several files arrive at once
-    while workers:
-        for connection in wait(list(workers)):
+    left = set(workers)
+    while left:
+        for connection in wait(list(left)):
+            worker = workers[connection]  # type: ignore[index]
             try:
-                received = connection.recv()  # type: ignore[union-attr]
+                worker.take(connection.recv(), session.config)  # type: ignore[union-attr]
             except EOFError:
-                workers.pop(connection).reap()  # type: ignore[arg-type]
-                continue
-            workers[connection].take(received, session.config)  # type: ignore[index]
+                left.remove(connection)  # type: ignore[arg-type]
+                worker.reap()
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
+    if missing := len(session.items) - sum(worker.finished for worker in workers.values()):
+        raise RuntimeError(f"{missing} tests did not run to their end")
