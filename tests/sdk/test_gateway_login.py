@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from agentgate_oauth import AgentGateAdmin, AgentGateVerifier
+from agentgate_oauth import AgentGateAdmin, AgentGateVerifier, AsyncAgentGateVerifier
+from agentgate_oauth.gateway.callers import Denied, Introspections
 from agentgate_oauth.gateway.config import Gateway, parse
 from agentgate_oauth.gateway.login import OwnSession, SignInNeededError
+from agentgate_oauth.gateway.own_callers import OwnCallers
 from agentgate_oauth.models import NewResourceServer
 from agentgate_oauth.stores import FileStore, SessionRecord
 
@@ -237,6 +239,28 @@ async def test_a_refusal_is_not_followed_by_page_after_page(program: Program, br
     with pytest.raises(SignInNeededError, match="in some minutes"):
         await session.widen(["email:send"], await session.token())
     assert len(browser.opened) == 3
+
+
+async def test_a_scope_that_is_not_registered_is_no_reason_to_open_a_page(
+    program: Program, browser: Browser, gate: Gate, service: NewResourceServer
+) -> None:
+    text = CONFIG.format(gate=gate.url, identifier=service.identifier, patience=20).replace("email:read", "crm:all")
+    with pytest.raises(SignInNeededError, match="agentgate gateway check"):
+        await program(parse(text, "gateway.yaml")).token()
+    assert browser.opened == []
+
+
+async def test_a_damaged_session_is_named_and_not_taken_for_a_gate_that_is_down(
+    program: Program, config: Gateway, tmp_path: Path
+) -> None:
+    session = program()
+    FileStore(tmp_path / "gateway")._path(session._key, "json").write_text("damaged")
+    FileStore(tmp_path / "gateway")._path(session._key, "json").chmod(0o600)
+    async with AsyncAgentGateVerifier(config.gate, "res_1", "rs_1") as verifier:
+        with pytest.raises(Denied) as raised:
+            await OwnCallers(session, Introspections(verifier)).caller()
+    assert raised.value.reason == "session_unusable"
+    assert "cannot be read" in raised.value.body["error_description"]
 
 
 async def test_signing_out_ends_the_session_of_all_programs(program: Program, browser: Browser, verify: Any) -> None:

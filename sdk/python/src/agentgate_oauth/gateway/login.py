@@ -36,6 +36,7 @@ from ..errors import (
     AuthorizationTimeoutError,
     ConsentDeniedError,
     InvalidClientError,
+    InvalidRequestError,
     SessionEndedError,
 )
 from ..session import AsyncSession
@@ -299,6 +300,10 @@ class OwnSession:
             raise SignInNeededError("You did not sign in in time. Call again to be asked again.") from None
         except AuthorizationError as error:
             raise SignInNeededError(f"Signing in failed: {error}") from None
+        except InvalidRequestError as error:
+            # Such as a scope that is not registered.
+            text = f"AgentGate does not ask the user for what gateway.yaml needs: {error.detail}"
+            raise SignInNeededError(f"{text} The operator runs: agentgate gateway check") from None
 
     def _begin(self, wanted: frozenset[str], replaced: str | None) -> asyncio.Task[None]:
         if self._asking is None or self._asking.done():

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastmcp.server.dependencies import get_context
 
+from ..errors import StoreError
 from ..models import Decision
 from .callers import Caller, Denied, Introspections
 from .login import OwnSession, SignInNeededError, opened
@@ -105,3 +106,5 @@ def _denying() -> Iterator[None]:
         body = {"error": "sign_in_required", "error_description": str(error), "reason": "sign_in_required"}
         link = {"signInUrl": error.url} if error.url else {}
         raise Denied("sign_in_required", "", {**body, **link}) from None
+    except StoreError as error:
+        raise Denied("session_unusable", f"The gateway's own session cannot be used: {error}") from None
