@@ -41,6 +41,9 @@ def test_a_file_is_read_as_it_was_written() -> None:
         ("name: Notes", "name: Notes\nname: Other", "twice"),
         ("name: Notes", "name: &a Notes", "not YAML|aliases"),
         ("gate: http", "gate: [", "not YAML"),
+        ("name: Notes", "name: 2001-99-99", "not YAML"),
+        ("name: Notes", "name: !!bool x", "not YAML"),
+        ("name: Notes", "name: !!timestamp x", "not YAML"),
         ("  files:", "  Files:", "upstreams"),
     ],
 )

@@ -218,7 +218,8 @@ def parse(text: str, name: str) -> Gateway:
     """Return what the text of a file says. Raises ConfigError that names the file and the field."""
     try:
         document = yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
+        # PyYAML lets errors of its parsers of dates and numbers pass.
         raise ConfigError(f"{name} is not YAML: {error}") from None
     try:
         return Gateway.model_validate(document)

@@ -101,6 +101,9 @@ class Running:
         except ConfigError as error:
             logger.error("The files are not used, and what was read before stays in force: %s", error)
             return
+        except Exception:
+            logger.exception("The files cannot be read, and what was read before stays in force")
+            return
         logger.info("The files were read again: %d entries", sum(1 for _ in catalogue.entries()))
 
     def _replace(self, catalogue: Catalogue, gateway: Gateway) -> None:
