@@ -14,7 +14,11 @@ import pytest
 from served import served
 from service_processes import Service, running_service
 
-from agentgate_oauth.integrations.fastmcp import AgentGateTokenVerifier
+from agentgate_oauth.integrations.fastmcp import (
+    AgentGateAuthProvider,
+    AgentGateTokenVerifier,
+    AnswerUnavailable,
+)
 from agentgate_oauth.service import Guard
 
 
@@ -225,3 +229,11 @@ async def test_an_mcp_session_belongs_to_a_user_and_an_agent():
         token = await AgentGateTokenVerifier(guard).verify_token("access")
     assert token is not None
     assert (token.subject, token.client_id) == ("usr_1", "agc_1")
+
+
+def test_a_provider_of_fastmcp_answers_503_as_its_verifier_does():
+    """FastMCP asks only the outer one of the two for its middleware."""
+    guard = Guard("https://gate.example", "res_1", "rs_1", mode="introspect")
+    verifier = AgentGateTokenVerifier(guard)
+    provider = AgentGateAuthProvider(verifier, ["https://gate.example/oauth"], "https://mail.example")
+    assert [auth.get_middleware()[0].cls for auth in (verifier, provider)] == [AnswerUnavailable] * 2

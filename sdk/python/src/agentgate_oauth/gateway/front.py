@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastmcp import FastMCP
-from fastmcp.server.auth import AccessToken, RemoteAuthProvider, TokenVerifier
+from fastmcp.server.auth import AccessToken, TokenVerifier
 from fastmcp.server.dependencies import get_access_token, get_http_request
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE as MAX_BODY
@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import AgentGateError, ApiError
-from ..integrations.fastmcp import AnswerUnavailable, Unavailable
+from ..integrations.fastmcp import AgentGateAuthProvider, Unavailable
 from ..models import Decision
 from ..service.refusals import Challenge
 from .callers import Caller, Denied, Introspections, grant_of
@@ -69,13 +69,6 @@ class Tokens(TokenVerifier):
             expires_at=found.exp,
             claims={"grant": grant_of(found)},
         )
-
-
-class Authentication(RemoteAuthProvider):
-    """Answers 503 if a token cannot be checked; FastMCP would answer 500."""
-
-    def get_middleware(self) -> list[Any]:
-        return [Middleware(AnswerUnavailable), *super().get_middleware()]
 
 
 class HttpCallers:
@@ -352,10 +345,10 @@ def http_app(
     )
 
 
-def auth_of(gateway: Gateway, catalogue: Catalogue, introspections: Introspections) -> Authentication:
+def auth_of(gateway: Gateway, catalogue: Catalogue, introspections: Introspections) -> AgentGateAuthProvider:
     """Return what authenticates, and publishes where tokens come from (RFC 9728)."""
     parts = urlsplit(gateway.identifier)
-    return Authentication(
+    return AgentGateAuthProvider(
         token_verifier=Tokens(introspections),
         authorization_servers=[AnyHttpUrl(f"{gateway.gate.rstrip('/')}/oauth")],
         base_url=f"{parts.scheme}://{parts.netloc}",

@@ -20,7 +20,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from fastmcp.exceptions import ToolError
-from fastmcp.server.auth import AccessToken, TokenVerificationError, TokenVerifier
+from fastmcp.server.auth import AccessToken, RemoteAuthProvider, TokenVerificationError, TokenVerifier
 from fastmcp.server.dependencies import get_http_request
 from mcp_types import InputRequiredResult
 from starlette.middleware import Middleware
@@ -48,7 +48,7 @@ def current_decision() -> Decision:
 
 
 class AgentGateTokenVerifier(TokenVerifier):
-    """Checks tokens for `FastMCP(auth=...)` or a `RemoteAuthProvider`, with a guard of mode "introspect"."""
+    """Checks tokens for `FastMCP(auth=...)` or `AgentGateAuthProvider`, with a guard of mode "introspect"."""
 
     def __init__(self, guard: Guard, required_scopes: list[str] | None = None, **options: Any) -> None:
         scopes = listed_or_none("required_scopes", required_scopes, "scopes")
@@ -71,6 +71,13 @@ class AgentGateTokenVerifier(TokenVerifier):
             expires_at=None if expires_at is None else int(expires_at.timestamp()),
             claims={"sub": decision.user_id, "consent_id": decision.consent_id},
         )
+
+    def get_middleware(self) -> list[Any]:
+        return [Middleware(AnswerUnavailable), *super().get_middleware()]
+
+
+class AgentGateAuthProvider(RemoteAuthProvider):
+    """A `RemoteAuthProvider` that answers 503 if a token cannot be checked; FastMCP would answer 500."""
 
     def get_middleware(self) -> list[Any]:
         return [Middleware(AnswerUnavailable), *super().get_middleware()]
