@@ -39,6 +39,10 @@ def shop(developer: Api) -> Api:
 
 @pytest.fixture(scope="module", autouse=True)
 def _budget(developer: Api) -> None:
+    set_budget(developer)
+
+
+def set_budget(developer: Api) -> None:
     rules = [{"type": "spend_limit", "config": BUDGET}]
     expect(201, developer.post("/policies", {"name": "Budget", "rules": rules}))
 

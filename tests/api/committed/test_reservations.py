@@ -14,13 +14,19 @@ from core import clock
 from limits.tasks import sweep_reservations
 from tests.api.conftest import Api, Json, expect, verify
 from tests.api.test_evidence import body_of
-from tests.api.test_reservations import _budget, commit, eur, reserve, shop, void
+from tests.api.test_reservations import basic, commit, eur, reserve, set_budget, void
 from tests.log import log_entries
 from tests.verifier import ED25519, Broken, parse_key, parse_spending, verify_export
 
-__all__ = ["_budget", "reserve", "shop"]
+__all__ = ["reserve"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop(developer: Api) -> Api:
+    set_budget(developer)
+    return basic(developer, "https://shop.example")
 
 
 def test_the_log_counts_what_was_committed(
