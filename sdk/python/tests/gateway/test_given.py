@@ -102,6 +102,7 @@ def test_the_root_is_the_folder_that_is_served(tmp_path: Path, monkeypatch: pyte
         ("docker run -i --rm mcp/fetch", "fetch"),
         ("python -m mcp_server_time", "time"),
         ("npx -y @playwright/mcp@latest", "playwright"),
+        ("/opt/node-linux-x64/bin/node /opt/server-filesystem/dist/index.js /notes", "filesystem"),
         ("uv --directory /x run server.py", "mcp"),
         ("https://mcp.linear.app/mcp", "linear"),
         ("http://127.0.0.1:8080/mcp", "mcp"),

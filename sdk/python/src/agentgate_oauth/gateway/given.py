@@ -101,8 +101,10 @@ def _program(words: Sequence[str]) -> str:
         if word.startswith("-") or (before.startswith("--") and before not in _FLAGS):
             continue
         path = re.sub(r"(?<=[^/])@.*|\.(js|mjs|cjs|ts|py|sh)$|:[\w.-]+$", "", word).split("/")
+        if path[-1] in _LAUNCHERS:
+            continue
         names = [one for one in reversed(path) if not {*re.split(r"[^a-z0-9]+", one.lower())} <= _FRAME]
-        if names and names[0] not in _LAUNCHERS:
+        if names:
             return names[0]
     return ""
 
