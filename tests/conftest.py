@@ -1,6 +1,7 @@
 """Fixtures of all tests: servers, the database and mails, and the isolation of tests from each other."""
 
 import gc
+import ssl
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
@@ -185,6 +186,14 @@ def _cheap_passwords() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CHEAP_ARGON2.items():
             patch.setattr(Argon2PasswordHasher, name, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_read_once() -> Iterator[None]:
+    """Let all HTTP clients share what they trust, because reading it takes each client 10 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
 
 

@@ -13,6 +13,12 @@ NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
 CHEAP_ARGON2 = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
 CALLBACK = "https://smartmail.example/callback"
+# How tests start Chromium. A process for painting takes longer than painting in the browser, and optimizing scripts
+# longer than running them once. All tabs of a profile share a process, because a new one takes longer than a page.
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+CHROMIUM_OPTIONS += ["--disable-component-update", "--no-first-run"]
+CHROMIUM_OPTIONS += ["--in-process-gpu", "--js-flags=--no-opt,--no-maglev,--always-sparkplug"]
+CHROMIUM_OPTIONS += ["--disable-site-isolation-trials", "--process-per-site", "--renderer-process-limit=1"]
 SCOPES = ("email:read", "email:send", "calendar:read")
 
 

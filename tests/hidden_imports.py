@@ -6,6 +6,7 @@ A layer may name only what it may import: the layers below it, and itself. `./de
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def reverse_relations(root: Path, levels: Mapping[str, int]) -> dict[str, str]:
 
 def queried_names(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the first part of each name in a query: `Agent.objects.filter(consents__status=...)`."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and _name_of(node.func) in QUERIES:
+    for node in _calls(source):
+        if _name_of(node.func) in QUERIES:
             names = [keyword.arg or "" for keyword in node.keywords] + [_constant(one) or "" for one in node.args]
             yield from ((node.lineno, name.lstrip("-").partition("__")[0]) for name in names)
 
@@ -73,10 +74,15 @@ def loaded_names(source: str) -> Iterator[tuple[int, str | None]]:
 
     Names below the module itself (f"{__name__}.child") are left out.
     """
-    for node in ast.walk(ast.parse(source)):
-        is_load = isinstance(node, ast.Call) and _name_of(node.func) in LOADERS and node.args
+    for node in _calls(source):
+        is_load = _name_of(node.func) in LOADERS and node.args
         if is_load and not _is_below_itself(node.args[0]):
             yield node.lineno, _constant(node.args[0])
+
+
+@lru_cache(maxsize=1)  # both questions are asked about each file in turn
+def _calls(source: str) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
 
 
 def _name_of(function: ast.expr) -> str:

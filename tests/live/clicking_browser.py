@@ -11,10 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.constants import PASSWORD
+from tests.constants import CHROMIUM_OPTIONS, PASSWORD
 from tests.live.server import ROOT
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 WAIT_MS = 20_000
 
 
@@ -70,7 +69,7 @@ def click(url: str, clicks: str, profile: str) -> None:
     turn = _next_turn(Path(profile)) if profile else 0
     with sync_playwright() as playwright:
         program = os.environ["CHROMIUM"]
-        browser = playwright.chromium.launch_persistent_context(profile, executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch_persistent_context(profile, executable_path=program, args=CHROMIUM_OPTIONS)
         page = browser.new_page()
         page.set_default_timeout(WAIT_MS)
         page.goto(url)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.constants import CHROMIUM_OPTIONS
 from tests.live.gate import PASSWORD, Gate, Person
 from tests.programs import find_chromium
 
-OPTIONS = ["--no-sandbox", "--disable-gpu"]
 pytestmark = pytest.mark.browser
 
 
@@ -34,7 +34,7 @@ class Browser:
     def _run(self, url: str) -> None:
         try:
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=self.program, args=OPTIONS)
+                browser = playwright.chromium.launch(executable_path=self.program, args=CHROMIUM_OPTIONS)
                 page = browser.new_context(java_script_enabled=False).new_page()
                 page.set_default_timeout(15_000)
                 self._decide(page, url)

@@ -13,15 +13,10 @@ from django.conf import settings
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Error, Locator, Page, sync_playwright
 
 from accounts.models import User
+from tests.constants import CHROMIUM_OPTIONS
 from tests.programs import find_chromium
 from tests.world import sign_in_recently
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-ARGUMENTS += ["--disable-component-update", "--no-first-run"]
-# A process for painting takes longer than painting here, and optimizing scripts longer than running them once.
-ARGUMENTS += ["--in-process-gpu", "--js-flags=--no-opt,--no-maglev,--always-sparkplug"]
-# All tabs of a profile share a process, because a new one takes longer than a page.
-ARGUMENTS += ["--disable-site-isolation-trials", "--process-per-site", "--renderer-process-limit=1"]
 TABS = pytest.StashKey[list["Tab"]]()
 
 
@@ -43,7 +38,7 @@ def chromium() -> Iterator[Browser]:
     # The fixtures of these tests use the database in the same thread.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright, waiting_for_whole_pages():
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
