@@ -515,7 +515,7 @@ class _Session:
         return call.owner._proxy_rc_ref[0] is not None
 
     def _last_call(self, must_be_of_one_connection: bool) -> Call | None:
-        calls = [call for call in self.calls if call.owner is not None]
+        calls = [call for call in self.calls if _connection(call) is not None]
         if must_be_of_one_connection and len({_connection(call) for call in calls}) > 1:
             return None
         return calls[-1] if calls else None
