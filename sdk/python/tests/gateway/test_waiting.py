@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from fastmcp.client.elicitation import ElicitResult
 from fastmcp.exceptions import ToolError
 from gateways import APPROVAL_URL, FakeGate, Notes, Served, until
 
-from agentgate_oauth.gateway import lock
+from agentgate_oauth.gateway import approvals, lock
 from agentgate_oauth.gateway.approvals import Flight, Flights
+from agentgate_oauth.service import Refusal
 
 NOTE = {"name": "a", "text": "b"}
 
@@ -237,3 +239,23 @@ async def test_a_file_that_is_edited_while_the_call_waits_counts(
         with pytest.raises(ToolError, match="configuration_changed"):
             await call
     assert notes.called == []
+
+
+async def test_the_time_to_open_the_page_is_a_part_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    class SlowGuard:
+        async def await_approval(self, _: str, patience: timedelta) -> bool:
+            waits.append(patience.total_seconds())
+            return False
+
+    async def show(*_: object) -> Any:
+        await asyncio.sleep(0.05)
+        return approvals.Shown.OPENED
+
+    monkeypatch.setattr(approvals, "_show", show)
+    refused = Refusal(403, {}, approval_id="apr_1", approval_url=APPROVAL_URL)
+    for seconds in (10.0, 0.01):
+        await approvals.wait_for_user(SlowGuard(), refused, seconds, show)  # type: ignore[arg-type]
+    assert 9 < waits[0] <= 9.95
+    assert waits[1] == 0

@@ -121,6 +121,7 @@ async def wait_for_user(
 
     `show` gets the page if the client does not show it.
     """
+    ends = time.monotonic() + seconds
     shown = await _show(refusal, seconds)
     if isinstance(shown, InputRequiredResult):
         return shown
@@ -129,7 +130,8 @@ async def wait_for_user(
     if shown is Shown.NOT_OPENED:
         await _tell(refusal)
         await show(str(refusal.approval_url))
-    if not await guard.await_approval(str(refusal.approval_id), timedelta(seconds=seconds)):
+    left = timedelta(seconds=max(0.0, ends - time.monotonic()))
+    if not await guard.await_approval(str(refusal.approval_id), left):
         return False
     if shown is Shown.OPENED:
         await report_decided(refusal)
