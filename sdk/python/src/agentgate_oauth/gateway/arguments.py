@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from .config import Amount, ArgumentName, Context, Mapped
@@ -14,6 +15,8 @@ from .question import takes_others
 MAX_DEPTH = 3
 MAX_ARGUMENTS = 200
 MAX_ARMS = 20
+# Of one schema: its alternatives, theirs, and so on.
+MAX_PARTS = 60
 MAX_MAPPED = 10
 
 
@@ -203,13 +206,13 @@ def _walk(schema: Any, prefix: str, depth: int, definitions: Mapping[str, Any]) 
     """Yield the arguments of a schema. What is within a list has [] in its name."""
     if depth > MAX_DEPTH:
         return
-    for part, is_item in _parts(schema, definitions, 3):
+    for part, is_item in islice(_parts(schema, definitions, 3), MAX_PARTS):
         properties = part.get("properties")
         inner = f"{prefix.removesuffix('.')}[]." if is_item else prefix
         for name, given in properties.items() if isinstance(properties, Mapping) else ():
             if "." in name:
                 continue
-            parts = [one for one, _ in _parts(given, definitions, 3)]
+            parts = [one for one, _ in islice(_parts(given, definitions, 3), MAX_PARTS)]
             types = frozenset(kind for one in parts for kind in _kinds(one) if kind not in ("array", "null"))
             said = next((one["description"] for one in parts if isinstance(one.get("description"), str)), "")
             yield Argument(f"{inner}{name}", types, said)
