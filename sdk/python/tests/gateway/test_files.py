@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentgate_oauth.gateway import lock
-from agentgate_oauth.gateway.config import ConfigError, dump, load, parse
+from agentgate_oauth.gateway.catalogue import find_line
+from agentgate_oauth.gateway.config import ConfigError, Line, dump, load, parse
 from agentgate_oauth.gateway.lock import Definitions, changes
 
 GOOD = """
@@ -101,3 +102,15 @@ def test_each_difference_is_found_and_shown() -> None:
         ("tools", "d"): "new",
     }
     assert '+  "description": "Re\\u200bad",' in found["tools", "b"].lines()
+
+
+def test_a_uri_needs_its_own_line_or_the_first_that_matches() -> None:
+    low, high = Line(scope="notes:read", risk="low"), Line(scope="notes:secrets", risk="high")
+    secret, plain = "note://secret/1", "note://a/1"
+    for first in ("note://secret/{id}", "note://secret/*", "note://secret/{+id}", "note://secret/?"):
+        lines = {first: high, "note://{+path}": low, "note://**": low}
+        assert (find_line(lines, secret), find_line(lines, plain)) == (high, low), first
+        assert find_line({"note://**": low, first: high}, secret) == low
+        assert find_line({first: high}, plain) is None
+    assert find_line({"note://**": low, secret: high}, secret) == high
+    assert find_line({"note://secret/{id}": high}, "note://secret/1/2") is None

@@ -62,7 +62,7 @@ def accept(
 
 def _line_of(upstream: Upstream, kind: str, name: str) -> Line | None:
     if kind == "resources":
-        return upstream.resources.get(name) or find_line(upstream.resources, example_of(name))
+        return find_line(upstream.resources, example_of(name))
     found: Line | None = getattr(upstream, kind).get(name)
     return found
 

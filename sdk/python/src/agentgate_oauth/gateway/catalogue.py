@@ -89,7 +89,7 @@ class Catalogue:
     def read_line(self, entry: Entry, uri: str) -> Line | None:
         """Return the line that a read of this URI needs. None if there is none."""
         lines = self.gateway.upstreams[entry.upstream].resources
-        return find_line(lines, uri) or (lines.get(entry.name) if entry.kind == "templates" else None)
+        return find_line(lines, uri)
 
     def scopes_of_uri(self, uri: str) -> list[str]:
         """Return the scope that a read of this URI probably needs. Which template it is of is not known."""
@@ -119,7 +119,7 @@ class Catalogue:
 
 
 def find_line(lines: Mapping[str, Line], uri: str) -> Line | None:
-    """Return the line of a URI: its own, else the first whose glob matches it."""
+    """Return the line of a URI: its own, else the first in the file whose glob or template matches it."""
     if uri in lines:
         return lines[uri]
     return next((line for key, line in lines.items() if _glob(key).fullmatch(uri)), None)
@@ -137,7 +137,7 @@ def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[E
         if found := find_line(upstream.resources, uri):
             yield Entry("resources", prefix, uri, uri, found, definition, digest(definition), upstream)
     for template, definition in pinned.templates.items():
-        if found := upstream.resources.get(template) or find_line(upstream.resources, example_of(template)):
+        if found := find_line(upstream.resources, example_of(template)):
             yield Entry(
                 "templates", prefix, template, template, found, definition, digest(definition), upstream
             )
@@ -157,7 +157,13 @@ def _named(
 
 @lru_cache(maxsize=4096)
 def _glob(pattern: str) -> re.Pattern[str]:
-    """Compile a glob: `*` stays within a segment of the path, `**` does not, `?` is one character."""
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    """Compile a glob: `*` stays within a segment of the path, `**` does not, `?` is one character.
+
+    A variable of a URI template is like `*`, or with an operator like `**`.
+    """
+    parts = re.split(r"(\{[^{}]*\}|\*\*|\*|\?)", pattern)
     meanings = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    for part in parts[1::2]:
+        if part.startswith("{"):
+            meanings[part] = ".*" if part[1] in "+#/?&;." else "[^/]*"
     return re.compile("".join(meanings.get(part) or re.escape(part) for part in parts), re.DOTALL)
