@@ -7,6 +7,7 @@ import pytest
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.catalogue import find_line
 from agentgate_oauth.gateway.config import ConfigError, Line, dump, load, parse
+from agentgate_oauth.gateway.editing import added
 from agentgate_oauth.gateway.lock import Definitions, changes
 
 GOOD = """
@@ -114,3 +115,20 @@ def test_a_uri_needs_its_own_line_or_the_first_that_matches() -> None:
         assert find_line({first: high}, plain) is None
     assert find_line({"note://**": low, secret: high}, secret) == high
     assert find_line({"note://secret/{id}": high}, "note://secret/1/2") is None
+
+
+@pytest.mark.parametrize("line", ['{scope: "a:x", risk: high}', '\n        scope: "a:x"\n        risk: high'])
+@pytest.mark.parametrize("end", ["", "    # the end\n    prefixed: true\nscopes: {}\n"])
+def test_a_new_resource_is_put_behind_others_because_the_first_match_counts(line: str, end: str) -> None:
+    text = f"{GOOD}    resources:\n      # not for all\n      note://secret/*: {line}\n{end}"
+    before = parse(text, "gateway.yaml")
+    files = before.upstreams["files"]
+    lines = {
+        **files.resources,
+        "note://**": Line(scope="a:y", risk="low"),
+        "z": Line(scope="a:y", risk="low"),
+    }
+    after = before.model_copy(update={"upstreams": {"files": files.model_copy(update={"resources": lines})}})
+    edited = added(text, after, before)
+    assert edited is not None and "# not for all" in edited
+    assert list(parse(edited, "").upstreams["files"].resources) == ["note://secret/*", "note://**", "z"]

@@ -15,18 +15,22 @@ Keys = tuple[str, ...]
 def added(text: str, gateway: Gateway, before: Gateway) -> str | None:
     """Return the text with what `gateway` has besides `before`, or None if it must be written as a whole.
 
-    New entries are put in front of others of the same mapping. Comments and order stay.
+    New entries are put in front of others of the same mapping, but new resources at its end, because the
+    first one that matches counts. Comments and order stay.
     """
     new, old = _document(gateway), _document(before)
-    for path, value in reversed(list(_additions(new, old, ()))):
+    additions = list(_additions(new, old, ()))
+    at_end = [one for one in additions if _is_resource(one[0])]
+    for path, value in [*(one for one in reversed(additions) if one not in at_end), *at_end]:
         changed = _inserted(text, path, value)
         if changed is None:
             return None
         text = changed
     try:
-        return text if parse(text, "") == gateway else None
+        written = parse(text, "")
     except ConfigError:
         return None
+    return text if written == gateway and _order(written) == _order(gateway) else None
 
 
 def line_of(text: str, path: Keys) -> int | None:
@@ -40,6 +44,14 @@ def line_of(text: str, path: Keys) -> int | None:
         name, node = found
         line = name.start_mark.line + 1
     return line
+
+
+def _is_resource(path: Keys) -> bool:
+    return len(path) == 4 and path[2] == "resources"
+
+
+def _order(gateway: Gateway) -> dict[str, list[str]]:
+    return {prefix: list(upstream.resources) for prefix, upstream in gateway.upstreams.items()}
 
 
 def _document(gateway: Gateway) -> dict[str, Any]:
@@ -72,7 +84,14 @@ def _inserted(text: str, path: Keys, value: Any) -> str | None:
         return None
     entry = to_yaml({path[-1]: value})
     block = [indent + line for line in entry.splitlines(keepends=True)]
-    return "".join([*lines[: first.line], *block, *lines[first.line :]])
+    at = _line_after(node.value[-1][1]) if _is_resource(path) else first.line
+    return "".join([*lines[:at], *block, *lines[at:]])
+
+
+def _line_after(node: yaml.Node) -> int:
+    """Return the number of the line behind a value. A block ends where the next token begins."""
+    is_block = isinstance(node, yaml.CollectionNode) and not node.flow_style
+    return int(node.end_mark.line) + (not is_block)
 
 
 def _entry(node: Any, key: str) -> tuple[Any, Any] | None:
