@@ -356,6 +356,25 @@ def test_an_argument_that_nothing_bounds_is_pointed_out(cli: Cli, made: Files, u
     assert "copy_to_file looks like a path, and is not mapped" in printed
 
 
+def test_what_others_change_meanwhile_is_not_undone(
+    cli: Cli, made: Files, upstream: Changing, init: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.replace(*tools_of("send_note", read_file="Reads", delete_note="Deletes all"))
+    text = made.config.read_text()
+
+    def edit(*_: object, **__: object) -> None:
+        made.config.write_text(text.replace("delete_note:", "hidden:"))
+
+    for module in ("gateway_accept", "gateway_init"):
+        monkeypatch.setattr(f"agentgate_oauth.cli.{module}.confirm", edit)
+    pinned = made.lock.read_text()
+    commands = [("accept", "delete_note"), ("accept", "--all"), _with_prefix(init, "box")[1:]]
+    for command in commands:
+        made.config.write_text(text)
+        assert "was changed meanwhile" in cli.error("gateway", *command)["detail"]
+        assert "hidden:" in made.config.read_text() and made.lock.read_text() == pinned
+
+
 def test_check_names_what_differs(cli: Cli, made: Files) -> None:
     text = made.config.read_text()
     cases = [

@@ -17,6 +17,7 @@ from .confirmation import confirm
 from .failures import USAGE, Failure
 from .gateway_common import (
     catalogue,
+    contents,
     developer,
     explained,
     gate_url,
@@ -26,6 +27,7 @@ from .gateway_common import (
     print_doubts,
     print_findings,
     read_live,
+    require_same,
     require_writable,
     scope_rows,
     write,
@@ -48,6 +50,7 @@ def accept_changes(
 ) -> None:
     files = Files(file)
     require_writable(files)
+    seen = contents(files)
     gateway = config.load(files.config)
     if upstream is not None and upstream not in gateway.upstreams:
         detail = f"{file} has no upstream {upstream}. It has {', '.join(gateway.upstreams)}."
@@ -58,7 +61,7 @@ def accept_changes(
     if not accepted and not scopes:
         _list(found)
         return
-    _accept(files, gateway, pinned, accepted, scopes=scopes, yes=yes)
+    _accept(files, seen, gateway, pinned, accepted, scopes=scopes, yes=yes)
 
 
 def _find(gateway: config.Gateway, pinned: lock.Lock, only: str | None) -> list[Found]:
@@ -93,6 +96,7 @@ def _list(found: list[Found]) -> None:
 
 def _accept(
     files: Files,
+    seen: tuple[bytes | None, ...],
     gateway: config.Gateway,
     pinned: lock.Lock,
     accepted: Sequence[Found],
@@ -119,9 +123,10 @@ def _accept(
         _print(accepted, places)
     needs_gate = scopes or gateway.scopes != before.scopes or _scope_names(gateway) != _scope_names(before)
     if needs_gate:
-        _accept_with_scopes(files, gateway, text, locked, keeps_comments, yes=yes)
+        _accept_with_scopes(files, seen, gateway, text, locked, keeps_comments, yes=yes)
     else:
         confirm(f"Accept {_count(accepted)}?", yes=yes)
+        require_same(files, seen)
         write(files, text, locked, keeps_comments)
     document = {"accepted": [_document(one) for one in accepted]}
     show(
@@ -131,7 +136,14 @@ def _accept(
 
 
 def _accept_with_scopes(
-    files: Files, gateway: config.Gateway, text: str, locked: lock.Lock, keeps_comments: bool, *, yes: bool
+    files: Files,
+    seen: tuple[bytes | None, ...],
+    gateway: config.Gateway,
+    text: str,
+    locked: lock.Lock,
+    keeps_comments: bool,
+    *,
+    yes: bool,
 ) -> None:
     known = catalogue(gateway)
     credential = load_credential(files.credential)
@@ -144,6 +156,7 @@ def _accept_with_scopes(
             print_line(f"These scopes of {server.name} would be registered:")
             print_table(scope_rows(differing, known))
         confirm(f"Register {len(differing)} scopes at {gateway.gate}, and write the files?", yes=yes)
+        require_same(files, seen)
         if differing:
             api.update_resource_server(server.id, scopes=merged(server.scopes, needed))
     with explained("The scopes were registered", "Make the folder writable, and run the same command again."):

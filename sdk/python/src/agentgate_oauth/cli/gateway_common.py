@@ -75,6 +75,18 @@ def require_writable(files: Files) -> None:
             raise Failure("file_error", f"{path} is not a plain file. Move it away, or use --file.")
 
 
+def contents(files: Files) -> tuple[bytes | None, ...]:
+    """Return what the configuration and the lock contain, None for one that does not exist."""
+    return tuple(path.read_bytes() if path.exists() else None for path in (files.config, files.lock))
+
+
+def require_same(files: Files, before: tuple[bytes | None, ...]) -> None:
+    """Raise Failure if others have changed the files while the user decided: that would be undone."""
+    if contents(files) != before:
+        detail = f"{files.config} or {files.lock} was changed meanwhile. Nothing was written."
+        raise Failure("changed_meanwhile", detail, hint="Run the same command again.")
+
+
 def new_text(before: str | None, gateway: config.Gateway, earlier: config.Gateway | None) -> tuple[str, bool]:
     """Return the text of gateway.yaml, and whether its comments stay."""
     if before is not None and earlier is not None:

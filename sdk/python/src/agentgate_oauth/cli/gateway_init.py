@@ -25,6 +25,7 @@ from .confirmation import confirm
 from .failures import USAGE, Failure
 from .gateway_common import (
     catalogue,
+    contents,
     developer,
     explained,
     gate_url,
@@ -34,6 +35,7 @@ from .gateway_common import (
     print_doubts,
     print_findings,
     read_live,
+    require_same,
     require_writable,
     scope_rows,
     write,
@@ -63,6 +65,7 @@ class Plan:
     """All that init would do. `before` is the gateway so far, None if there is none."""
 
     files: Files
+    seen: tuple[bytes | None, ...]
     prefix: str
     before: config.Gateway | None
     gateway: config.Gateway
@@ -88,6 +91,7 @@ def initialize(options: Options) -> None:
             f"Add these scopes to {identifier}" if plan.before else f"Register {identifier} with these scopes"
         )
         confirm(f"{what} at {plan.gateway.gate}, and write {plan.files.config}?", yes=options.yes)
+        require_same(plan.files, plan.seen)
         server_id = _extend(api, plan) if plan.before else _register(api, plan)
     show(_document(plan, server_id), lambda: _print_next(plan, server_id))
 
@@ -96,6 +100,7 @@ def _plan(options: Options) -> Plan:
     files = Files(options.file)
     require_writable(files)
     upstream = upstream_of(options.words, options.variables, options.headers)
+    seen = contents(files)
     before = config.load(files.config) if files.config.exists() else None
     if before is None and files.credential.exists():
         detail = f"{files.credential} exists, and {files.config} does not."
@@ -139,6 +144,7 @@ def _plan(options: Options) -> Plan:
     findings = inspect(live, [tool for one in others.values() for tool in one.tools])
     return Plan(
         files,
+        seen,
         prefix,
         before,
         gateway,
