@@ -42,7 +42,7 @@ class Gate:
         if self.status == "approved":
             self.status = "used"
             return httpx.Response(200, json={"allowed": True, "userId": "usr_1", "auditId": "log_1"})
-        approval = {"approvalId": "apr_1", "approvalUrl": URL}
+        approval = {"approvalId": "apr_1", "approvalUrl": URL, "approvalStatus": self.status}
         return httpx.Response(200, json={"allowed": False, "reason": "approval_required", **approval})
 
 
@@ -124,15 +124,18 @@ async def test_a_user_who_does_not_open_the_link_is_not_waited_for(
     assert gate.looks == 0
 
 
-@pytest.mark.parametrize("status", ["denied", "pending"])
+@pytest.mark.parametrize(
+    ("status", "said"), [("denied", "Do not send it again."), ("pending", "Then send it again.")]
+)
 async def test_without_an_approval_the_call_is_refused_with_the_link(
-    gate: Gate, server: str, mode: str, status: str
+    gate: Gate, server: str, mode: str, status: str, said: str
 ):
     async with connect(server, mode, Person(gate, status=status)) as client:
         with pytest.raises(ToolError) as refused:
             await client.call_tool("send", {"recipient": "a@example.com"})
     body = json.loads(str(refused.value))
     assert (body["code"], body["approvalUrl"]) == ("approval_required", URL)
+    assert body["detail"].endswith(said)
 
 
 async def test_a_client_that_cannot_open_links_gets_it_in_the_error(gate: Gate, server: str, mode: str):

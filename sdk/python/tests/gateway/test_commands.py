@@ -13,6 +13,8 @@ import httpx
 import pytest
 from fake_gate import problem
 from fastmcp import FastMCP
+from fastmcp.prompts import Prompt
+from fastmcp.resources import Resource
 from fastmcp.tools import Tool
 from gateways import listening
 from in_process import Api, Cli, page
@@ -271,6 +273,23 @@ def test_a_second_upstream_is_added_beside_comments(
     assert gate.scope_ids() == ["files:read", "drive:delete_note", "box:read_file", "box:delete_note"]
     assert {*lock.load(made.lock)} == {"drive", "box"}
     assert "All holds" in cli("gateway", "check")
+
+
+def test_a_resource_that_two_upstreams_have_is_pointed_out(
+    cli: Cli, upstream: Changing, init: tuple[str, ...]
+) -> None:
+    resource = Resource.from_function(lambda: "", uri="notes://index")
+    upstream.add_resource(resource)
+    upstream.add_prompt(Prompt.from_function(lambda: "", name="summarize"))
+    try:
+        assert "agentgate gateway check --config my.yaml" in cli(*init, "--config", "my.yaml")
+        said = "notes://index of drive is not exposed, because clients get that of box"
+        assert said in cli(*_with_prefix(init, "box"), "--config", "my.yaml")
+        found = cli.json("gateway", "check", "--config", "my.yaml", code=1)["problems"]
+    finally:
+        upstream.local_provider.remove_resource("notes://index")
+        upstream.local_provider.remove_prompt("summarize")
+    assert [one["name"] for one in found if not one["isNote"]] == ["notes://index"]
 
 
 def test_a_replaced_upstream_drops_its_scopes(

@@ -80,6 +80,20 @@ async def test_another_client_hears_of_the_link_while_the_call_waits(
     assert [APPROVAL_URL in text for text in heard] == [True, True]
 
 
+async def test_a_user_who_denies_ends_the_wait_and_the_client_hears_of_it(
+    gate: FakeGate, notes: Notes, served: Served
+) -> None:
+    be_patient(served)
+    gate.asks.add("notes:write")
+    async with served.client() as client:
+        call = asyncio.create_task(client.call_tool("write_note", NOTE))
+        await until(lambda: gate.looks)
+        gate.status = "denied"
+        with pytest.raises(ToolError, match="Do not send it again"):
+            await call
+    assert notes.called == []
+
+
 async def test_without_an_answer_the_call_ends_with_the_link_and_what_to_do(
     gate: FakeGate, notes: Notes, served: Served
 ) -> None:
@@ -245,7 +259,7 @@ async def test_the_time_to_open_the_page_is_a_part_of_the_wait(monkeypatch: pyte
     waits: list[float] = []
 
     class SlowGuard:
-        async def await_approval(self, _: str, patience: timedelta) -> bool:
+        async def await_decision(self, _: str, patience: timedelta) -> bool:
             waits.append(patience.total_seconds())
             return False
 

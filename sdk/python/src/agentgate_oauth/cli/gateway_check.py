@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import AgentGateError
 from ..gateway import config, lock
-from ..gateway.checking import Problem, check_scopes, check_upstream
+from ..gateway.checking import Problem, check_scopes, check_shared, check_upstream
 from ..gateway.files import Credential, Files, load_credential
 from ..gateway.inspection import shown, usable
 from ..models import Scope
@@ -83,6 +83,7 @@ def _check_upstreams(files: Files, gateway: config.Gateway) -> Iterator[Problem]
             yield Problem(keys, str(error))
             continue
         yield from check_upstream(prefix, upstream, pinned.get(prefix, lock.Definitions()), live)
+    yield from check_shared(gateway, pinned)
 
 
 def _check_credential(gateway: config.Gateway, credential: Credential) -> Iterator[Problem]:

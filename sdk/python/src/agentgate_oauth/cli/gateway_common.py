@@ -72,7 +72,7 @@ def require_writable(files: Files) -> None:
         raise Failure("file_error", f"{folder.absolute()} is not a folder that you can write to.")
     for path in (files.config, files.lock, files.credential):
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise Failure("file_error", f"{path} is not a plain file. Move it away, or use --file.")
+            raise Failure("file_error", f"{path} is not a plain file. Move it away, or use --config.")
 
 
 def contents(files: Files) -> tuple[bytes | None, ...]:

@@ -15,6 +15,7 @@ import typer
 from ..admin import AgentGateAdmin
 from ..errors import AgentGateError, ConflictError
 from ..gateway import config, lock
+from ..gateway.checking import check_shared
 from ..gateway.files import Credential, Files, load_credential, save_credential
 from ..gateway.given import folders_of, prefix_of, root_of, upstream_of
 from ..gateway.inspection import Finding, inspect, shown, usable
@@ -141,6 +142,8 @@ def _plan(options: Options) -> Plan:
     earlier = files.config.read_text(encoding="utf-8") if before else None
     text, keeps_comments = new_text(earlier, gateway, before)
     pinned = {**(lock.load(files.lock) if before else {}), prefix: usable(live)}
+    for one in check_shared(config.parse(text, str(files.config)), pinned):
+        proposer.doubts.append(Doubt("", "", f"{shown(one.keys[-1])} of {one.keys[1]} {one.text}"))
     findings = inspect(live, [tool for one in others.values() for tool in one.tools])
     return Plan(
         files,
@@ -271,7 +274,7 @@ def _require_same(what: str, given: str | None, have: str, file: Path) -> None:
     if given not in (None, have):
         detail = f"{file} has the {what} {have} already, and one gateway has one."
         raise Failure(
-            "already_set", detail, hint=f"Leave out --{what}, or use another --file.", exit_code=USAGE
+            "already_set", detail, hint=f"Leave out --{what}, or use another --config.", exit_code=USAGE
         )
 
 
@@ -353,7 +356,7 @@ def _print_next(plan: Plan, server_id: str) -> None:
         print_line(f"and {files.credential}, which only you can read: keep it out of git, with the line")
         print_line(f"  {files.credential.name}")
         print_line("in .gitignore.")
-    extra = "" if files.config == Path("gateway.yaml") else f" --file {files.config}"
+    extra = "" if files.config == Path("gateway.yaml") else f" --config {files.config}"
     print_line(f"Edit {files.config} as you like, then: agentgate gateway check{extra}")
     print_line(f"Start it with: agentgate gateway run{extra}")
 

@@ -117,7 +117,7 @@ class Flights:
 async def wait_for_user(
     guard: Guard, refusal: Refusal, seconds: float, show: Callable[[str], Awaitable[None]]
 ) -> bool | InputRequiredResult:
-    """Show the user where to approve, and wait. Return whether they did, or what to ask the client.
+    """Show the user where to decide, and wait. Return whether they did, or what to ask the client.
 
     `show` gets the page if the client does not show it.
     """
@@ -131,7 +131,7 @@ async def wait_for_user(
         await _tell(refusal)
         await show(str(refusal.approval_url))
     left = timedelta(seconds=max(0.0, ends - time.monotonic()))
-    if not await guard.await_approval(str(refusal.approval_id), left):
+    if not await guard.await_decision(str(refusal.approval_id), left):
         return False
     if shown is Shown.OPENED:
         await report_decided(refusal)

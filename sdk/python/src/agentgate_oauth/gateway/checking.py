@@ -15,10 +15,10 @@ from .arguments import (
     unbounded,
 )
 from .catalogue import example_of, find_line
-from .config import ConfigError, Context, Gateway, Line, ToolLine, Upstream
+from .config import ConfigError, Context, Gateway, Line, ToolLine, Upstream, exposed_name
 from .effects import READ, effect_of, words_of
 from .inspection import inspect_change, shown
-from .lock import Change, Definition, Definitions
+from .lock import Change, Definition, Definitions, Lock
 from .pinning import differences
 from .registration import AnyScope, line_differences, lines_of, scope_differences, scope_id, scopes_of
 
@@ -47,6 +47,28 @@ def check_upstream(
     for name, line in upstream.tools.items():
         if definition := pinned.tools.get(name):
             yield from check_arguments(prefix, name, line, definition, upstream.root)
+
+
+def check_shared(gateway: Gateway, lock: Lock) -> Iterator[Problem]:
+    """Yield the resources and prompts that clients do not get, because another upstream has the name.
+
+    Two tools of one name are an error when the file is read.
+    """
+    first: dict[tuple[str, str], str] = {}
+    for prefix, upstream in gateway.upstreams.items():
+        pinned = lock.get(prefix, Definitions())
+        uris = [*pinned.resources, *pinned.templates]
+        offered = [("resources", one, one) for one in uris if _has_line(upstream.resources, one)]
+        offered += [
+            ("prompts", one, exposed_name(prefix, upstream, one))
+            for one in upstream.prompts
+            if one in pinned.prompts
+        ]
+        for kind, name, exposed in offered:
+            other = first.setdefault((kind, exposed), prefix)
+            if other != prefix:
+                text = f"is not exposed, because clients get that of {other}. Remove one of the two lines"
+                yield Problem(("upstreams", prefix, kind, name), text)
 
 
 def check_scopes(
@@ -126,9 +148,14 @@ def _check_resources(prefix: str, lines: Mapping[str, Line], live: Definitions) 
             keys = ("upstreams", prefix, "resources", pattern)
             yield Problem(keys, "has a line, and the upstream has no such resource")
     for uri in [*live.resources, *live.templates]:
-        if find_line(lines, example_of(uri)) is None and uri not in lines:
+        if not _has_line(lines, uri):
             keys = ("upstreams", prefix, "resources", uri)
             yield Problem(keys, "has no line, so it is not exposed", is_note=True)
+
+
+def _has_line(lines: Mapping[str, Line], uri: str) -> bool:
+    """Return whether a resource or a template has a line."""
+    return uri in lines or find_line(lines, example_of(uri)) is not None
 
 
 def check_arguments(

@@ -194,7 +194,7 @@ class Decisions:
         return _permit_of(caller, decision, reservation)
 
     async def _wait_for_user(self, refused: Refusal) -> bool | InputRequiredResult:
-        """Wait for the user, until the time is up or the gateway stops. Return whether they have approved."""
+        """Wait for the user, until the time is up or the gateway stops. Return whether they decided."""
         seconds = self.state.limits.approval_seconds
         waiting = asyncio.ensure_future(wait_for_user(self._guard, refused, seconds, self._callers.show))
         stopping = asyncio.ensure_future(self.stopping.wait())

@@ -158,7 +158,7 @@ async def _decide(
         shown = await show_link(outcome)
         if isinstance(shown, InputRequiredResult):
             return shown
-        if shown is Shown.OPENED and await guard.await_approval(outcome.approval_id, patience):
+        if shown is Shown.OPENED and await guard.await_decision(outcome.approval_id, patience):
             await report_decided(outcome)
             outcome = await guard.acheck(authorization, question)
     if isinstance(outcome, Refusal):

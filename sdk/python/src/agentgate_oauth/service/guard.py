@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
-from .._api.approvals import APPROVED, wait_for_approval
+from .._api.approvals import PENDING, wait_for_approval
 from .._base import service_credential
 from .._call import Credential
 from .._checks import checked_base_url
@@ -102,13 +102,13 @@ class Guard:
         """Return the decision about a token. Raises AgentGateError if AgentGate does not decide."""
         return await self._async_driver().run(self._source.decide(token, question))
 
-    async def await_approval(self, approval_id: str, patience: timedelta) -> bool:
-        """Wait for at most so long until the user approves a request. Return whether they did."""
+    async def await_decision(self, approval_id: str, patience: timedelta) -> bool:
+        """Wait for at most so long until the user decides about a request. Return whether it is decided."""
         wait = wait_for_approval(approval_id, patience.total_seconds(), self._credential)
         try:
-            return await self._async_driver().run(wait) == APPROVED
+            return await self._async_driver().run(wait) != PENDING
         except AgentGateError as error:
-            logger.error("AgentGate does not say whether %s is approved: %s", approval_id, error)
+            logger.error("AgentGate does not say whether %s is decided: %s", approval_id, error)
             return False
 
     def _judge(self, authorization: Sequence[str], question: Question) -> Flow[Decision | Refusal]:
