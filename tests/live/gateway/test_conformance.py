@@ -1,4 +1,4 @@
-"""Servers from npm give through the gateway what they give without, to both clients and in both protocol eras."""
+"""Servers from npm and PyPI give through the gateway what they give without, to both clients and in both eras."""
 
 import asyncio
 import base64
@@ -17,6 +17,7 @@ import pytest
 
 from tests.environment import Servers
 from tests.live.gate import Developer, Gate, Json, Person
+from tests.live.gateway.pypi import calculator
 from tests.live.gateway.served import GatewayProcess, gateway_process, tool, upstream_of_notes
 from tests.live.oauth import node
 from tests.live.server import LiveServer
@@ -78,10 +79,14 @@ FILES: list[tuple[str, Json]] = [
 THINKING: list[tuple[str, Json]] = [
     ("sequentialthinking", {"thought": "x", "nextThoughtNeeded": False, "thoughtNumber": 1, "totalThoughts": 1}),
 ]
+CALCULATOR: list[tuple[str, Json]] = [
+    ("calculate", {"expression": "2 ** 10 + sqrt(2)"}),
+    ("calculate", {"expression": "1 / 0"}),
+]
 
 
 class Npm:
-    """Servers from npm, one of which is also served over HTTP at `url`."""
+    """Servers from npm, one of which is also served over HTTP at `url`, and one from PyPI."""
 
     def __init__(self, program: Path, folder: Path, port: int) -> None:
         self.program, self.folder, self.port = program, folder, port
@@ -117,6 +122,7 @@ class Npm:
                 "command": self.command("sequential-thinking"),
                 "tools": {name: read for name, _ in THINKING},
             },
+            "calculator": {"command": calculator(), "tools": {name: read for name, _ in CALCULATOR}},
             "notes": upstream_of_notes(prefix),
         }
 
@@ -247,18 +253,19 @@ async def test_the_other_servers_give_the_same(gateway: GatewayProcess, person: 
 
     direct = []
     memory = {"MEMORY_FILE_PATH": str(npm.folder / "other.jsonl")}
-    for name, arguments, calls in [
-        ("filesystem", [str(npm.folder / "files")], FILES),
-        ("memory", [], MEMORY),
-        ("sequential-thinking", [], THINKING),
+    for command, calls in [
+        (npm.command("filesystem", str(npm.folder / "files")), FILES),
+        (npm.command("memory"), MEMORY),
+        (npm.command("sequential-thinking"), THINKING),
+        (calculator(), CALCULATOR),
     ]:
-        program, *given = npm.command(name, *arguments)
+        program, *given = command
         client = Heard(StdioTransport(program, given, env=memory), "legacy")
         async with client.client:
             direct += await client.calls(calls)
     through = Heard(gateway.url, "auto", gateway.token(person, "read"))
     async with through.client:
-        assert await through.calls([*FILES, *MEMORY, *THINKING]) == direct
+        assert await through.calls([*FILES, *MEMORY, *THINKING, *CALCULATOR]) == direct
 
 
 async def test_the_official_client_gets_the_same(gateway: GatewayProcess, person: Person, npm: Npm) -> None:
