@@ -124,8 +124,10 @@ async def decided(answer: Answer) -> list[str | None]:
 async def begin(batcher: Batcher, store: FakeStore, *asked: str) -> Answer:
     """Hold the store, and let it begin a batch."""
     store.hold()
+    begun = len(store.batches)
     answer = ask(batcher, *asked)
-    await asyncio.sleep(0.001)
+    while len(store.batches) == begun:
+        await asyncio.sleep(0)
     return answer
 
 

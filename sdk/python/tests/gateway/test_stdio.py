@@ -42,6 +42,7 @@ class Client:
 
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+        environment.pop("PYTHONUNBUFFERED", None)  # what is printed stays in a buffer until the end
         self.program = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,

@@ -146,6 +146,8 @@ def _claimed_wire() -> Iterator[tuple[int, int]]:
     try:
         yield source, target
     finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()  # what was printed may still be in its buffer, and would reach the client
         # The threads may still use their copies.
         os.dup2(source, 0)
         os.dup2(target, 1)
