@@ -111,7 +111,7 @@ def _plan(options: Options) -> Plan:
     prefix = _checked_prefix(options, reserved, before)
     gate = gate_url(before)
     if not options.dry_run:
-        developer(before).close()  # whoever is not signed in learns it before the server is started
+        developer(before).close()  # a missing sign-in is reported before the server starts
     _tell(f"Reading what {prefix} offers ...")
     live = read_live(prefix, upstream, before.limits if before else config.Limits())
     folders = folders_of(upstream)
