@@ -13,6 +13,7 @@ import pytest
 
 from tests.live.gate import Gate, Json, expect, race
 from tests.live.test_durability import StartServer
+from tests.waiting import wait_until
 
 CALLS = 32
 
@@ -80,6 +81,7 @@ class Shopper:
 
     def __init__(self, gate: Gate, token: str, seed: int) -> None:
         self._gate, self._token, self._chance = gate, token, random.Random(seed)
+        self.reserved = 0
         self.spent: list[Decimal] = []
 
     def run(self, done: threading.Event) -> None:
@@ -90,6 +92,7 @@ class Shopper:
             except httpx.TransportError:  # it may have been reserved
                 continue
             if decision["allowed"]:
+                self.reserved += 1
                 self._resolve(decision["reservationId"], amount)
             else:
                 time.sleep(0.01)
@@ -124,15 +127,20 @@ def test_nothing_exceeds_the_budget_when_the_server_is_killed_between_reserve_an
     done = threading.Event()
     shoppers = [Shopper(gate, token, seed) for seed in range(4)]
 
+    def reserved() -> int:
+        return sum(shopper.reserved for shopper in shoppers)
+
     def act(number: int) -> None:
         if number:
             shoppers[number - 1].run(done)
             return
         try:
-            for _ in range(2):
+            for goal in (10, 20):
                 time.sleep(0.7)
+                wait_until(lambda goal=goal: reserved() > goal)
                 server.kill_a_worker()
             time.sleep(0.7)
+            wait_until(lambda: reserved() > 30)
         finally:
             done.set()
 
