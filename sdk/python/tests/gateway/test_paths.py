@@ -48,7 +48,7 @@ READINGS: tuple[Callable[[str], str], ...] = (
 
 
 def spellings(seed: int, number: int) -> Iterator[str]:
-    """Yield paths of random pieces, many of which begin like an absolute one."""
+    """Yield paths made of random pieces. Many of them are absolute."""
     chance = random.Random(seed)
     for _ in range(number):
         start = chance.choice(("", "", "/", "/home/ada/notes/", "./"))
@@ -78,7 +78,7 @@ def test_what_is_forwarded_is_within_the_root_in_every_reading(root: str) -> Non
     accepted = 0
     for path in spellings(1, 3000):
         try:
-            asked = ask_about_tool(LINE, context, {"path": path}, "read", {"name": "read"}, root)
+            asked = ask_about_tool(LINE, context, {"path": path}, "read", None, "00", root)
         except Refused:
             continue
         accepted += 1

@@ -13,7 +13,7 @@ LINE = Line(scope="notes:write", risk="high", labels=["untrusted"])
 
 
 def ask(arguments: dict[str, Any], root: str | None = ROOT, **context: Any) -> Any:
-    return ask_about_tool(LINE, Context(**context), arguments, "write_file", {"name": "write_file"}, root)
+    return ask_about_tool(LINE, Context(**context), arguments, "write_file", None, "00", root)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_arguments_that_parsers_read_differently_are_refused(value: Any) -> None
 
 
 def test_an_argument_that_the_pinned_schema_does_not_name_is_refused() -> None:
-    definition = {"name": "t", "inputSchema": {"type": "object", "properties": {"a": {}}}}
+    schema = {"type": "object", "properties": {"a": {}}}
     with pytest.raises(Refused, match="'b'"):
-        ask_about_tool(LINE, Context(), {"a": 1, "b": 2}, "t", definition, None)
-    definition["inputSchema"]["additionalProperties"] = True  # type: ignore[index]
-    assert ask_about_tool(LINE, Context(), {"a": 1, "b": 2}, "t", definition, None).arguments == {
+        ask_about_tool(LINE, Context(), {"a": 1, "b": 2}, "t", schema, "00", None)
+    schema["additionalProperties"] = True
+    assert ask_about_tool(LINE, Context(), {"a": 1, "b": 2}, "t", schema, "00", None).arguments == {
         "a": 1,
         "b": 2,
     }

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from ..service.requirement import Question
 from .config import Amount, Context, Line, Mapped
-from .lock import Definition, canonical_digest, digest
+from .lock import canonical_digest
 
 MAX_PATH = 4096
 # Numbers, texts, lists and objects in one call. To canonicalize them holds up all other calls.
@@ -48,10 +48,13 @@ class Asked:
 
 
 def ask_about_tool(
-    line: Line, context: Context, arguments: _Json, name: str, definition: Definition, root: str | None
+    line: Line, context: Context, arguments: _Json, name: str, schema: Any, pinned: str, root: str | None
 ) -> Asked:
-    """Return the question about a call of a tool. Raises Refused. `name` is the one that clients use."""
-    _require_known(arguments, definition.get("inputSchema"))
+    """Return the question about a call of a tool. Raises Refused. `name` is the one that clients use.
+
+    `schema` is that of its input, and `pinned` the digest of its whole definition.
+    """
+    _require_known(arguments, schema)
     fields: dict[str, Any] = {}
     forwarded: _Json = arguments
     for field, mapped in (
@@ -68,17 +71,17 @@ def ask_about_tool(
             fields[field] = _shortened(value) if field == "text" else value
     if context.amount is not None:
         fields["amount"] = _read_amount(context.amount, arguments)
-    return Asked(_question(line, name, fields, forwarded, definition), forwarded)
+    return Asked(_question(line, name, fields, forwarded, pinned), forwarded)
 
 
-def ask_about_resource(line: Line, uri: str, definition: Definition) -> Question:
+def ask_about_resource(line: Line, uri: str, pinned: str) -> Question:
     """Return the question about reading a resource. Its URI is the target. Raises Refused."""
-    return _question(line, uri, {"target": uri}, {"uri": uri}, definition)
+    return _question(line, uri, {"target": uri}, {"uri": uri}, pinned)
 
 
-def ask_about_prompt(line: Line, name: str, arguments: _Json, definition: Definition) -> Question:
+def ask_about_prompt(line: Line, name: str, arguments: _Json, pinned: str) -> Question:
     """Return the question about getting a prompt. Raises Refused."""
-    return _question(line, name, {}, arguments, definition)
+    return _question(line, name, {}, arguments, pinned)
 
 
 def normalize_path(path: object, root: str | None) -> str:
@@ -141,13 +144,13 @@ def _has_another_spelling(uri: str) -> bool:
     return "." in path or "" in path[:-1]
 
 
-def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition: Definition) -> Question:
+def _question(line: Line, name: str, fields: _Json, arguments: _Json, pinned: str) -> Question:
     try:
         whole = canonical_digest(dict(arguments))
     except ValueError as error:
         raise Refused(f"The arguments cannot be approved, because {error}") from None
     labels = {"labels": list(line.labels)} if line.labels else {}
-    context = {**fields, "arguments": whole, "definition": digest(definition), **labels}
+    context = {**fields, "arguments": whole, "definition": pinned, **labels}
     return Question((line.scope,), None, name, context)
 
 

@@ -138,7 +138,7 @@ class GatewayPrompt(ProxyPrompt):
             Call(
                 entry,
                 given,
-                lambda: Asked(ask_about_prompt(entry.line, entry.exposed, given, entry.definition), given),
+                lambda: Asked(ask_about_prompt(entry.line, entry.exposed, given, entry.digest), given),
                 lambda forwarded: render(dict(forwarded)),
                 InputRequiredPromptResult,
                 PromptError,
@@ -211,7 +211,7 @@ class Components(Provider):
 
 
 class OnlyListed(Middleware):
-    """Refuses what is no entry, before FastMCP looks for it by another route.
+    """Refuses names and URIs without an entry, before FastMCP looks for them by another route.
 
     Such routes are addresses with a hash, which reach tools of apps, and pages that FastMCP makes for tools.
     """
@@ -260,14 +260,16 @@ def components_of(server: FastMCP[Any]) -> Components:
 def _ask_about_tool(entry: Entry, arguments: Mapping[str, Any]) -> Asked:
     line = entry.line
     assert isinstance(line, ToolLine)
-    return ask_about_tool(line, line.context, arguments, entry.exposed, entry.definition, entry.behind.root)
+    schema = entry.definition.get("inputSchema")
+    root = entry.behind.root
+    return ask_about_tool(line, line.context, arguments, entry.exposed, schema, entry.digest, root)
 
 
 async def _read(decisions: Decisions, entry: Entry, uri: str, line: Line, read: Any) -> ResourceResult:
     def ask() -> Asked:
         if uri != entry.name:
             require_plain_uri(uri)
-        return Asked(ask_about_resource(line, uri, entry.definition), {"uri": uri})
+        return Asked(ask_about_resource(line, uri, entry.digest), {"uri": uri})
 
     async def forward(_: Mapping[str, Any]) -> Any:
         return await read()
