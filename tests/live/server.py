@@ -188,6 +188,11 @@ class LiveServer:
     def secrets_in_log(self) -> list[str]:
         return SECRET_IN_LOG.findall(self.log_text())
 
+    def require_clean_log(self, *, without: str = "Traceback (most recent call last)") -> None:
+        """Fail if a secret was logged, or what the log is to be without."""
+        assert self.secrets_in_log() == [], "a secret was logged"
+        assert without not in self.log_text(), self.log_text()[-5000:]
+
     def _children(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self._master.pid).children(recursive=True) if self._master else []
