@@ -40,9 +40,9 @@ logger = logging.getLogger("agentgate_oauth.gateway")
 # The client of the call that runs in this context: components of FastMCP's proxy take it from here.
 current_client: ContextVar[UpstreamClient] = ContextVar("agentgate_gateway_client")
 _CHALLENGE = Challenge()
-# The answer to a link that the gateway has shown. It says nothing but whether the user opened it.
 # How the gate answers a question that is malformed, or larger than it reads.
 _UNREADABLE = (400, 413)
+# The answer to a link that the gateway has shown. It says nothing but whether the user opened it.
 _OUR_INPUT = re.compile(r"agentgate:apr_[A-Za-z0-9]{1,64}")
 # What of `_meta` is forwarded, beside what belongs to the protocol. An approval covers no other.
 _FORWARDED_META = frozenset({"progressToken", "progress_token", "traceparent", "tracestate"})
@@ -277,7 +277,7 @@ class Decisions:
         return result
 
     def _require_current(self, entry: Entry, state: State, live: Definitions | None) -> None:
-        """Refuse a call if what was decided about is no longer what it would reach."""
+        """Refuse a call if its definition, line or upstream has changed since the decision."""
         _require_unchanged(entry, state.pins.change_of(entry) or state.pins.change_in(entry, live))
         if state is not self.state or not state.catalogue.serves(entry):
             text = "The gateway's configuration has changed while the call was decided. Send it again."
@@ -356,7 +356,7 @@ def _clear_meta() -> None:
 
 
 def _key(call: Call, asked: Asked, caller: Caller) -> tuple[object, ...]:
-    """Return what calls have in common of which one may have the result that was decided for another."""
+    """Return a key that calls share only if one may get the result of the decision about another."""
     context = asked.question.context
     return (
         caller.user_id,
@@ -378,7 +378,7 @@ def _permit_of(caller: Caller, decision: Decision | None, reservation: AsyncRese
 
 
 def _may_have_acted(error: BaseException, client: UpstreamClient) -> bool:
-    """Return whether the upstream may have done what was asked, although there is no result."""
+    """Return whether the upstream may have acted, although it gave no result."""
     if isinstance(error, (Denied, MCPError)):
         return False
     return error.sent if isinstance(error, UpstreamError) else client.sent

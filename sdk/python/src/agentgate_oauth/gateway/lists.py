@@ -57,7 +57,7 @@ class Lists:
         return RequestAccess(catalogue, self, hidden) if hidden else None
 
     async def _scopes(self) -> frozenset[str]:
-        """Return the scopes of the caller, none if there is no token yet."""
+        """Return the caller's scopes. There are none before there is a token."""
         try:
             return await self.callers.scopes()
         except (AgentGateError, Denied):

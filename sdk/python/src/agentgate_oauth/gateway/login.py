@@ -382,7 +382,7 @@ def scopes_of(config: Gateway) -> frozenset[str]:
 
 
 async def opened(url: str) -> bool:
-    """Open the page in the user's browser. Return False if there is no browser.
+    """Open the page in the user's browser. Return False without a browser.
 
     A daemon thread does it: some browsers are programs that end when the user closes them.
     """

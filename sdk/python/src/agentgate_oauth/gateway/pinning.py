@@ -31,7 +31,7 @@ class Pins:
         self._changed: dict[str, dict[tuple[str, str], Change]] = {}
 
     def compare(self, upstream: str, now: Definitions) -> None:
-        """Block what differs now, for all users. What is as pinned again is no longer blocked."""
+        """Block what differs now, for all users, and unblock what matches its pinned definition again."""
         self._live[upstream] = now
         self._compared_at[upstream] = self._clock()
         expected = self._lock.get(upstream, Definitions())
