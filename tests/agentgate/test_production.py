@@ -1,12 +1,10 @@
 """The product needs no package that only `requirements-dev.txt` names, and its tests run it without them."""
 
-import ast
 import re
 import subprocess
 import tomllib
 from functools import reduce
 from importlib.metadata import requires
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,7 +13,6 @@ from tests import production
 from tests.shared import cases
 
 PROJECT = tomllib.loads((production.ROOT / "pyproject.toml").read_text())
-PRODUCT = set(PROJECT["tool"]["importlinter"]["root_packages"])
 FIND = (
     "import sys; from importlib.util import find_spec; print(*(name for name in sys.argv[1:] if not find_spec(name)))"
 )
@@ -29,17 +26,6 @@ def run(*arguments: str) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
-def imports(file: Path) -> set[str]:
-    """Return the top-level names of all imports in a file, also of those inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
 def test_the_environment_has_the_packages_of_requirements_alone() -> None:
     found = {normal(name) for name in run("-c", PACKAGES)}
 
@@ -51,14 +37,6 @@ def test_requirements_has_what_the_product_declares_with_all_that_it_needs() -> 
     needed = {normal(name) for name, _ in reduce(with_needs, declared, set())}
 
     assert needed == {normal(each.name) for each in production.pinned()}
-
-
-def test_every_import_of_the_product_is_found_in_it() -> None:
-    files = [path for name in PRODUCT for path in (production.ROOT / name).rglob("*.py")]
-    names = set().union(*map(imports, files)) - PRODUCT
-
-    assert "celery" in names
-    assert run("-c", FIND, *names) == []
 
 
 @cases("missing", ["pytest", "hypothesis", "no_such_module"])

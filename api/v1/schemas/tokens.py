@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 import orjson
 from django.conf import settings
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator, with_config
-from typing_extensions import TypedDict
 
 from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, Query, RequestBody, Text, WholeNumber
 from core.canonical import canonical_json, has_nul
