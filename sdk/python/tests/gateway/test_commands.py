@@ -375,6 +375,31 @@ def test_an_argument_that_nothing_bounds_is_pointed_out(cli: Cli, made: Files, u
     assert "copy_to_file looks like a path, and is not mapped" in printed
 
 
+PROGRAM = """
+from fastmcp import FastMCP
+
+server = FastMCP("Repositories")
+for name in ("get_log", "get_status"):
+    server.tool(lambda repo_path: repo_path, name=name)
+server.run(show_banner=False)
+"""
+
+
+def test_a_folder_that_is_missing_is_one_warning_and_one_edit(cli: Cli, gate: Gate, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    given = ("gateway", "init", "--yes", "--prefix", "repos", "--", sys.executable, "program.py")
+    printed = cli(*given)
+    assert printed.count("no folder is known") == 1 and "get_log, get_status" in printed
+    edit = "root: /the/folder/that/it/serves"
+    assert printed.splitlines()[-1] == f"Add this line below `repos:`, at gateway.yaml:6:  {edit}"
+    printed = cli("gateway", "check", code=1)
+    assert printed.count("an example of its calls would be refused: The path must be relative") == 1
+    assert "All holds" not in printed and printed.splitlines()[-1].endswith(edit)
+    file = tmp_path / "gateway.yaml"
+    file.write_text(file.read_text().replace("    tools:", f"    root: {tmp_path}\n    tools:"))
+    assert cli("gateway", "check").splitlines() == ["All holds."]
+
+
 def test_what_others_change_meanwhile_is_not_undone(
     cli: Cli, made: Files, upstream: Changing, init: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

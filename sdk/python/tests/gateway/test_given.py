@@ -94,6 +94,26 @@ def test_the_root_is_the_folder_that_is_served(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    "words, roots",
+    [
+        ("mcp-server-git --repository ./notes", "notes"),
+        ("mcp-server-git -r ./notes", "notes"),
+        ("mcp-server-git --repository=./notes", "notes"),
+        ("uv --directory ./program run mcp-server-git --repository ./notes", "notes"),
+        ("uv --directory=./program run mcp-server-git", ""),
+        ("python -m mcp_server_git --log ./missing", ""),
+    ],
+)
+def test_a_folder_that_an_option_of_the_program_names_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, roots: str
+) -> None:
+    for name in ("notes", "program"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert folders_of(upstream_of(words.split(), [], [])) == [str(tmp_path / one) for one in roots.split()]
+
+
+@pytest.mark.parametrize(
     "words, prefix",
     [
         ("npx -y @modelcontextprotocol/server-filesystem /notes", "filesystem"),

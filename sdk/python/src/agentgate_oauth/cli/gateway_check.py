@@ -20,9 +20,11 @@ from .gateway_common import (
     gate_url,
     own_server,
     place,
+    print_causes,
+    print_edits,
     read_live,
 )
-from .output import print_line, print_table, show
+from .output import print_line, show
 
 
 def check_all(file: Path) -> bool:
@@ -40,7 +42,7 @@ def check_all(file: Path) -> bool:
             for one, (where, name, said) in zip(found, rows, strict=True)
         ],
     }
-    show(document, lambda: _print(found, rows, good))
+    show(document, lambda: _print(file, text, gateway, found, rows, good))
     return good
 
 
@@ -117,11 +119,19 @@ def _name(problem: Problem) -> str:
     return shown(problem.keys[-1]) if problem.keys else ""
 
 
-def _print(found: list[Problem], rows: list[tuple[str, str, str]], good: bool) -> None:
+def _print(
+    file: Path,
+    text: str,
+    gateway: config.Gateway,
+    found: list[Problem],
+    rows: list[tuple[str, str, str]],
+    good: bool,
+) -> None:
     for title, is_note in (("Does not hold:", False), ("Look at:", True)):
         some = [row for one, row in zip(found, rows, strict=True) if one.is_note == is_note]
         if some:
             print_line(title)
-            print_table([("", *row) for row in some])
+            print_causes(some)
     if good:
         print_line("All holds.")
+    print_edits(file, text, gateway)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..admin import AgentGateAdmin
 from ..errors import NotFoundError
 from ..gateway import config, editing, lock, upstreams
+from ..gateway.examples import missing_root
 from ..gateway.files import Files
 from ..gateway.inspection import Finding, shown
 from ..gateway.proposing import Doubt, asks_by_default
@@ -20,7 +21,7 @@ from . import connection
 from .failures import USAGE, Failure
 from .output import print_line, print_table
 
-MAX_PRINTED = 50
+MAX_PRINTED, MAX_NAMES = 50, 20
 
 
 def gate_url(gateway: config.Gateway | None = None) -> str:
@@ -139,7 +140,27 @@ def scope_rows(scopes: Sequence[AnyScope], known: Mapping[str, Scope]) -> list[t
 def print_doubts(doubts: Iterable[Doubt], where: Mapping[Doubt, str]) -> None:
     print_line("")
     print_line("Look at these, because it was unsure:")
-    print_table([("", where[one], one.name and shown(one.name), one.text) for one in doubts])
+    print_causes((where[one], one.name and shown(one.name), one.text) for one in doubts)
+
+
+def print_causes(rows: Iterable[tuple[str, str, str]]) -> None:
+    """Print places, names and texts, with one row for each text: the first place, and all names."""
+    causes: dict[str, list[tuple[str, str]]] = {}
+    for where, name, text in rows:
+        causes.setdefault(text, []).append((where, name))
+    for text, found in causes.items():
+        names = list(dict.fromkeys(name for _, name in found if name))
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        print_line(f"  {found[0][0]}  {', '.join(names[:MAX_NAMES])}{more}".rstrip())
+        print_line(f"    {text}")
+
+
+def print_edits(file: Path, text: str, gateway: config.Gateway) -> None:
+    """Print the lines that upstreams lack."""
+    for prefix, upstream in gateway.upstreams.items():
+        if edit := missing_root(upstream):
+            where = place(file, text, ("upstreams", prefix))
+            print_line(f"Add this line below `{prefix}:`, at {where}:  {edit}")
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -34,6 +34,7 @@ from .gateway_common import (
     own_server,
     place,
     print_doubts,
+    print_edits,
     print_findings,
     read_live,
     require_same,
@@ -359,6 +360,7 @@ def _print_next(plan: Plan, server_id: str) -> None:
     extra = "" if files.config == Path("gateway.yaml") else f" --config {files.config}"
     print_line(f"Edit {files.config} as you like, then: agentgate gateway check{extra}")
     print_line(f"Start it with: agentgate gateway run{extra}")
+    print_edits(files.config, plan.text, plan.gateway)
 
 
 def _tell(text: str) -> None:

@@ -88,6 +88,31 @@ def arguments_of(schema: Any) -> list[Argument]:
     return [argument for argument, _ in zip(found, range(MAX_ARGUMENTS), strict=False)]
 
 
+def declared_value(schema: Any, name: str, otherwise: Any) -> Any:
+    """Return the value that a schema gives for an argument, an example before a default, else `otherwise`.
+
+    `name` is a path with dots. A value of null says nothing.
+    """
+    definitions = schema.get("$defs") or schema.get("definitions") if isinstance(schema, Mapping) else None
+    known = definitions if isinstance(definitions, Mapping) else {}
+    for key in name.split("."):
+        schema = next(
+            (
+                part["properties"][key]
+                for part, is_item in islice(_parts(schema, known, 3), MAX_PARTS)
+                if not is_item and isinstance(part.get("properties"), Mapping) and key in part["properties"]
+            ),
+            None,
+        )
+    for part, is_item in islice(_parts(schema, known, 3), MAX_PARTS):
+        lists = [one[0] for one in (part.get("examples"), part.get("enum")) if isinstance(one, list) and one]
+        given = [*lists[:1], part.get("default"), part.get("const")]
+        value = next((one for one in given if one is not None), None)
+        if value is not None:
+            return [value] if is_item else value
+    return otherwise
+
+
 def names_with_dots(schema: Any) -> list[str]:
     """Return the names that contain a dot. A mapping cannot name them, because a dot separates levels."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None

@@ -17,6 +17,7 @@ from .arguments import (
 from .catalogue import example_of, find_line
 from .config import ConfigError, Context, Gateway, Line, ToolLine, Upstream, exposed_name
 from .effects import READ, effect_of, words_of
+from .examples import refused_examples, takes_paths
 from .inspection import inspect_change, shown
 from .lock import Change, Definition, Definitions, Lock
 from .pinning import differences
@@ -45,8 +46,14 @@ def check_upstream(
         yield from _check_names(prefix, kind, lines, pinned.of(kind), live.of(kind))
     yield from _check_resources(prefix, upstream.resources, live)
     for name, line in upstream.tools.items():
+        keys = ("upstreams", prefix, "tools", name)
         if definition := pinned.tools.get(name):
             yield from check_arguments(prefix, name, line, definition, upstream.root)
+            for _, reason in refused_examples(name, line, definition, upstream):
+                yield Problem(keys, f"an example of its calls would be refused: {reason}")
+            if upstream.url is not None and takes_paths(line) and upstream.root is None:
+                text = "its paths have no `root` in the upstream, so absolute ones are refused"
+                yield Problem(keys, text, is_note=True)
 
 
 def check_shared(gateway: Gateway, lock: Lock) -> Iterator[Problem]:
@@ -170,9 +177,6 @@ def check_arguments(
     for one in names_with_dots(schema):
         yield Problem(keys, f"the argument {one} has a dot in its name, so it cannot be mapped", is_note=True)
     for text in unbounded(schema, arguments, root is not None):
-        yield Problem(keys, text, is_note=True)
-    if root is None and line.context.target is not None and line.context.target.kind == "path":
-        text = "its paths have no `root` in the upstream, so absolute ones are refused"
         yield Problem(keys, text, is_note=True)
     changes_something = effect_of(name, words_of(prefix)).effect is not READ or line.asks
     paths = paths_among(arguments, root is not None)

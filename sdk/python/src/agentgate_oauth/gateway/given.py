@@ -27,7 +27,7 @@ _LAUNCHERS = word_set(
     "tool x compose"
 )
 _FRAME = word_set("mcp server servers modelcontextprotocol index main dist build src bin node modules") | {""}
-_FLAGS = word_set("--yes --rm --interactive --init --")
+_FLAGS = word_set("-y --yes --rm --interactive --init --")
 _HOST_PARTS = word_set("www api mcp com org net io dev app ai co")
 
 
@@ -64,23 +64,26 @@ def prefix_of(words: Sequence[str], reserved: Iterable[str]) -> str:
 
 
 def folders_of(upstream: Upstream) -> list[str]:
-    """Return the folders among the arguments of the command, which are what a server of files serves.
+    """Return the folders among the arguments of the command, which are what the server serves.
 
-    The value of an option, such as --directory, is where the program itself is.
+    The value of an option counts only after the program: before it, as in `uv --directory`, it says where the
+    program is.
     """
     words = upstream.command or []
-    pairs = zip(words, words[1:], strict=False)
-    return [one for before, one in pairs if one.startswith("/") and _is_value(before) and os.path.isdir(one)]
+    program = _program_at(words)
+    found = []
+    for index, (before, word) in enumerate(zip(words, words[1:], strict=False), start=1):
+        is_option = word.startswith("-") or (before.startswith("-") and before not in _FLAGS)
+        path = word.partition("=")[2] if word.startswith("-") else word
+        if (index > program or not is_option) and path.startswith("/") and os.path.isdir(path):
+            found.append(path)
+    return found
 
 
 def root_of(folders: Sequence[str]) -> str | None:
     """Return the folder that contains all of these, None if that is everything, or there are none."""
     root = os.path.commonpath(folders) if folders else "/"
     return None if root == "/" else root
-
-
-def _is_value(before: str) -> bool:
-    return not before.startswith("-") or before in ("-y", "--yes", "--")
 
 
 def _absolute(words: Sequence[str]) -> list[str]:
@@ -90,6 +93,9 @@ def _absolute(words: Sequence[str]) -> list[str]:
 
 
 def _path(word: str) -> str:
+    option, is_set, value = word.partition("=")
+    if is_set and option.startswith("-"):
+        return f"{option}={_path(value)}"
     is_folder = os.path.isdir(word) and ("/" in word or word in (".", ".."))
     is_file = os.path.isfile(word) and ("/" in word or "." in word)
     return os.path.abspath(word) if is_folder or is_file else word
@@ -97,16 +103,26 @@ def _path(word: str) -> str:
 
 def _program(words: Sequence[str]) -> str:
     """Return the package or script of a command, without what all servers are called."""
-    for before, word in zip(["", *words], words, strict=False):
+    at = _program_at(words)
+    return _names_of(words[at])[0] if at < len(words) else ""
+
+
+def _program_at(words: Sequence[str]) -> int:
+    """Return the position of the package or script: behind launchers, and their options with values."""
+    for at, (before, word) in enumerate(zip(["", *words], words, strict=False)):
         if word.startswith("-") or (before.startswith("--") and before not in _FLAGS):
             continue
-        path = re.sub(r"(?<=[^/])@.*|\.(js|mjs|cjs|ts|py|sh)$|:[\w.-]+$", "", word).split("/")
-        if path[-1] in _LAUNCHERS:
-            continue
-        names = [one for one in reversed(path) if not {*re.split(r"[^a-z0-9]+", one.lower())} <= _FRAME]
-        if names:
-            return names[0]
-    return ""
+        if _names_of(word):
+            return at
+    return len(words)
+
+
+def _names_of(word: str) -> list[str]:
+    """Return the parts of a package or path that name a program, the last one first."""
+    path = re.sub(r"(?<=[^/])@.*|\.(js|mjs|cjs|ts|py|sh)$|:[\w.-]+$", "", word).split("/")
+    if path[-1] in _LAUNCHERS:
+        return []
+    return [one for one in reversed(path) if not {*re.split(r"[^a-z0-9]+", one.lower())} <= _FRAME]
 
 
 def _variable(given: str) -> str:
