@@ -6,9 +6,16 @@ from typing import Any
 from psycopg.conninfo import conninfo_to_dict
 
 from agentgate.environment import ENVIRONMENT, stop
+from core import timeouts
 
-# How long connecting to PostgreSQL may take, for Django and for decisions, unless the URL has a `connect_timeout`.
-CONNECT_SECONDS = 3
+# For Django and for decisions, unless the URL has others.
+PATIENCE = {
+    "connect_timeout": timeouts.CONNECT_SECONDS,
+    "keepalives_idle": timeouts.KEEPALIVE_IDLE_SECONDS,
+    "keepalives_interval": timeouts.KEEPALIVE_INTERVAL_SECONDS,
+    "keepalives_count": timeouts.KEEPALIVE_COUNT,
+    "tcp_user_timeout": 1000 * timeouts.TCP_USER_SECONDS,
+}
 
 
 def sqlite_path() -> Path:
@@ -52,7 +59,7 @@ def postgresql(url: str, variable: str = "DATABASE_URL") -> dict[str, Any]:
         stop(f"{variable} must be a postgresql:// URL; for SQLite set DATABASE_PATH instead")
     parts = conninfo_to_dict(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "core.postgresql",
         "NAME": parts.pop("dbname", ""),
         "USER": parts.pop("user", ""),
         "PASSWORD": parts.pop("password", ""),
@@ -60,5 +67,5 @@ def postgresql(url: str, variable: str = "DATABASE_URL") -> dict[str, Any]:
         "PORT": parts.pop("port", ""),
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": CONNECT_SECONDS, **parts},
+        "OPTIONS": {**PATIENCE, **parts},
     }

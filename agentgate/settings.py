@@ -29,6 +29,7 @@ from agentgate.environment import (
 from agentgate.mailers import mailer
 from agentgate.schedule import SCHEDULE
 from agentgate.storages import archive_storage
+from core import timeouts
 from core.uris import LOOPBACK_NAMES
 
 VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
@@ -190,8 +191,8 @@ if REDIS_URL:
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": REDIS_URL,
             "OPTIONS": {
-                "SOCKET_CONNECT_TIMEOUT": 0.5,
-                "SOCKET_TIMEOUT": 0.5,
+                "SOCKET_CONNECT_TIMEOUT": timeouts.REDIS_SECONDS,
+                "SOCKET_TIMEOUT": timeouts.REDIS_SECONDS,
                 # By default the driver retries three times, which would delay requests for seconds while Redis is down.
                 "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
             },
@@ -199,6 +200,11 @@ if REDIS_URL:
     }
     DJANGO_REDIS_IGNORE_EXCEPTIONS = True
     CELERY_BROKER_URL = REDIS_URL
+    # Without them, the worker would wait without end for a Redis that accepts connections and answers nothing.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "socket_timeout": timeouts.QUEUE_SECONDS,
+        "socket_connect_timeout": timeouts.QUEUE_SECONDS,
+    }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CELERY_BROKER_URL = "filesystem://"

@@ -6,6 +6,7 @@ from django.urls import include, path
 from server.metrics import metrics
 
 handler400 = "server.front.failures.bad_request"
+handler500 = "server.front.failures.server_error"
 handler404 = "web.requests.missing.not_found"
 urlpatterns = [
     path("api/", include("api.urls")),

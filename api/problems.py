@@ -23,9 +23,10 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from api.parsers import MalformedRequest, PayloadTooLarge
-from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, Unavailable
+from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, OutcomeUnknown, Unavailable
 from core.messages import Reply
 from core.text import escape_invisible
+from core.timeouts import may_have_committed
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,8 @@ def as_domain_error(exc: BaseException) -> DomainError:
 
 
 def _translate_database(exc: Exception) -> DomainError:
-    return Unavailable("Try again in a moment.")
+    """Only a lost answer to a COMMIT leaves open whether something was written."""
+    return OutcomeUnknown() if may_have_committed() else Unavailable("Try again in a moment.")
 
 
 _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (

@@ -20,6 +20,7 @@ from psycopg.errors import LockNotAvailable
 
 from core.errors import Unavailable
 from core.sql import execute
+from core.timeouts import LOCK_SECONDS
 from core.turns import TurnLock
 
 DECISIONS = 0x4147_0001
@@ -28,8 +29,6 @@ SEQUENCER = 0x4147_0003
 ARCHIVER = 0x4147_0004
 GRANTS = 0x4147_0005
 IDENTIFIERS = 0x4147_0007
-# How long a reader of the log waits for a process that copies the journal into it, and a writer on SQLite for others.
-LOCK_SECONDS = 3.0
 # SQLite asks for a lock after 1 and 2 milliseconds, then ever more rarely.
 POLL_MILLISECONDS = 3
 

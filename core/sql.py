@@ -132,7 +132,7 @@ def _prepared_cursor(database: Any) -> Any:
 def _check(database: Any) -> None:
     """Let Django check the connection as it does once per request, unless it was used a moment ago and is quiet."""
     raw, now = database.connection, time.monotonic()
-    if raw is not None and now < getattr(raw, "used_until", 0) and not select([raw], [], [], 0)[0]:
+    if raw is not None and not raw.closed and now < getattr(raw, "used_until", 0) and not select([raw], [], [], 0)[0]:
         database.health_check_done = True
     database.close_if_health_check_failed()
     database.ensure_connection()

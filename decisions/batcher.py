@@ -16,6 +16,7 @@ from itertools import chain
 
 from core.errors import OutcomeUnknown, Unavailable
 from core.metrics import report_batch, report_refused_question, report_store_error
+from core.timeouts import DECISION_SECONDS
 from decisions.expectations import turn_of
 from decisions.questions import Question
 from decisions.requests import Decision
@@ -24,8 +25,6 @@ from decisions.turns import BATCH_SECONDS, Part, Pending, Tenant, Turns
 
 logger = logging.getLogger(__name__)
 
-# How long a caller waits for an answer, in the queue and in the batch together.
-DEADLINE_SECONDS = 5.0
 TICK_SECONDS = 0.1
 # After this time, a batch leaves its remaining questions to the next one, because they cost more than expected.
 LONGEST_SECONDS = 2 * BATCH_SECONDS
@@ -275,7 +274,7 @@ class Batcher:
 
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""
-        late = time.perf_counter() - DEADLINE_SECONDS
+        late = time.perf_counter() - DECISION_SECONDS
         # A batch under way may still be committed. Requests that wait are dropped.
         under_way = [part.pending for batch in self._under_way for part in batch]
         for queue, error in ((under_way, OutcomeUnknown), (self._turns, Unavailable)):

@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
 from consent.errors import InvalidAuthorizationDetails
-from core.errors import DomainError, NotAuthenticated, Unavailable
+from core.errors import DomainError, NotAuthenticated, OutcomeUnknown, Unavailable
 from core.http import BASIC_CHALLENGE
 from core.messages import Reply
+from core.timeouts import may_have_committed
 from oauth.responses import UNCACHED, View, uncached
 from resources.errors import InvalidScope
 
@@ -88,7 +89,7 @@ def as_oauth_error(error: BaseException, *, is_basic: bool) -> OAuthError:
     if isinstance(error, OAuthError):
         return error
     if isinstance(error, (OperationalError, InterfaceError)):
-        return UNAVAILABLE
+        return from_domain(OutcomeUnknown()) if may_have_committed() else UNAVAILABLE
     if not isinstance(error, DomainError):
         return SERVER_ERROR
     refusal = from_domain(error)

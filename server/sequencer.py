@@ -15,6 +15,8 @@ from django.conf import settings
 from django.db import connection
 from setproctitle import setproctitle
 
+from core import timeouts
+
 logger = logging.getLogger("server.sequencer")  # `__name__` is "__main__" when it runs alone
 
 TITLE = "server.sequencer"
@@ -51,6 +53,7 @@ def run_alone() -> None:
 
 def sequence(stopped: threading.Event) -> None:
     """Move the journal and collect cosignatures until `stopped` is set."""
+    timeouts.use(timeouts.WORKER)
     # These import models, so Django must be set up.
     from audit.sequencing.sequencer_loop import is_active, run
     from audit.signing.witnesses import Collector, Witness

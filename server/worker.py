@@ -14,6 +14,7 @@ import django
 from celery.bin.celery import main as celery
 from django.conf import settings
 
+from core import timeouts
 from server.pair import run
 
 CELERY = ("celery", "--quiet", "--app", "agentgate", "worker")
@@ -42,6 +43,7 @@ def work(arguments: list[str]) -> None:
 
 def run_celery(command: list[str]) -> NoReturn:
     """Do what the command does, in this process."""
+    timeouts.use(timeouts.WORKER)
     sys.argv = command
     sys.exit(celery())
 

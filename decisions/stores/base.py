@@ -7,10 +7,6 @@ from typing import Protocol
 from decisions.questions import Question
 from decisions.requests import Decision
 
-# How long one batch may take, including waits for a lock or for a lost server.
-STORE_SECONDS = 5.0
-
-
 Committing = Callable[[int], None]
 """Called with the number of decisions of a batch once all is done but its commit."""
 

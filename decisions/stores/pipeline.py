@@ -12,6 +12,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from core.timeouts import STATEMENT_SECONDS
 from decisions.stores.base import StoreUnavailable
 from decisions.stores.postgresql_sql import SQL
 from decisions.stores.postgresql_values import OIDS, encode
@@ -31,8 +32,8 @@ SESSION = (
     "SET enable_mergejoin = off",
     "SET enable_seqscan = off",
     # The server ends what this process can no longer end itself, so that no lock outlives it.
-    "SET statement_timeout = '5s'",
-    "SET idle_in_transaction_session_timeout = '5s'",
+    f"SET statement_timeout = {int(1000 * STATEMENT_SECONDS)}",
+    f"SET idle_in_transaction_session_timeout = {int(1000 * STATEMENT_SECONDS)}",
 )
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from core.timeouts import STATEMENT_SECONDS
 from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
+from decisions.stores.base import Committing, StoreUnavailable, ignore
 from decisions.stores.known_facts import KnownFacts
 from decisions.stores.pipeline import BadBatch, Pipeline
 
@@ -40,10 +41,10 @@ class PostgresqlStore:
             await self._idle.pop().close()
 
     async def _within[Result](self, work: Callable[[Pipeline], Awaitable[Result]]) -> Result:
-        """Do some work on a connection within `STORE_SECONDS`. Close it if it may be in an unknown state."""
+        """Do some work on a connection within `STATEMENT_SECONDS`. Close it if it may be in an unknown state."""
         pipeline: Pipeline | None = None
         try:
-            async with asyncio.timeout(STORE_SECONDS):
+            async with asyncio.timeout(STATEMENT_SECONDS):
                 pipeline = await self._take()
                 result = await work(pipeline)
         except BadBatch:

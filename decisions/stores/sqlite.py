@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from core.locks import sqlite_writer
+from core.timeouts import STATEMENT_SECONDS
 from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
+from decisions.stores.base import Committing, StoreUnavailable, ignore
 from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip
@@ -69,8 +70,8 @@ class SqliteStore:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[sqlite3.Connection]:
         """Open a transaction as the only writer. It is rolled back unless it has been committed."""
-        deadline = time.monotonic() + STORE_SECONDS
-        if not await sqlite_writer.acquire_first(STORE_SECONDS):
+        deadline = time.monotonic() + STATEMENT_SECONDS
+        if not await sqlite_writer.acquire_first(STATEMENT_SECONDS):
             raise StoreUnavailable("timeout", "A thread of this process is writing for too long.")
         try:
             connection = self._open()

@@ -1,10 +1,12 @@
 """One request and its answer. The answer is harmless after the client has disconnected."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from api.problems import InternalError, problem_reply
+from core import timeouts
 from core.errors import Unavailable
 from core.ids import choose_request_id
 from core.messages import Reply, Request
@@ -30,7 +32,7 @@ BUSY = "All workers are busy. Try again in a moment."
 class Exchange:
     """Call it with a complete reply, or await `stream`: one of the two, once, in the event loop's thread."""
 
-    __slots__ = ("_connection", "_head", "_is_answered", "_request_id", "request")
+    __slots__ = ("_connection", "_head", "_is_answered", "_request_id", "arrived", "request")
 
     def __init__(self, request: Request, head: Head, connection: Client) -> None:
         self.request = request
@@ -38,6 +40,8 @@ class Exchange:
         self._connection = connection
         self._is_answered = False
         self._request_id = ""
+        self.arrived = time.monotonic()
+        """When it began to wait for a thread."""
 
     @property
     def request_id(self) -> str:
@@ -61,11 +65,17 @@ class Exchange:
             self._send(reply)
 
     def run(self, work: Callable[[], Announcement]) -> Announcement:
-        """Do the work in a thread, unless the client has disconnected. Return what to do in the event loop."""
+        """Do the work in a thread, unless the client has disconnected. Return what to do in the event loop.
+
+        A request that has waited for a thread for too long is refused.
+        """
         if self.is_gone:
             return partial(self, Reply(499, ()))
+        if timeouts.has_waited_too_long(self.arrived):
+            return partial(self.refuse, BUSY)
         try:
-            return work()
+            with timeouts.answering(self.arrived):
+                return work()
         except Exception:
             extra = {"request_id": self.request_id}
             logger.exception("%s %s failed", self.request.method, self.request.path, extra=extra)

@@ -21,7 +21,8 @@ from core.crypto import SealBroken
 from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.pool import Pool, with_connections
-from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
+from core.timeouts import DECISION_SECONDS
+from decisions.batcher import DOWN, Batcher
 from decisions.callers import count_questions, throttle_failures, throttle_questions
 from decisions.inquiries import (
     CountFailure,
@@ -204,7 +205,7 @@ class HotPaths:
 async def _in_time[T](future: asyncio.Future[T]) -> T:
     """Return what the future returns. Raises `Unavailable` if it takes longer than a decision may."""
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DECISION_SECONDS):
             return await future
     except TimeoutError as error:
         raise Unavailable(DOWN) from error

@@ -8,6 +8,7 @@ Answered in the event loop instead, the checks of access and their errors would 
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -141,6 +142,7 @@ class Parking:
             exchange = self._resumed.popleft()
             if exchange.is_gone:
                 continue
+            exchange.arrived = time.monotonic()
             try:
                 self._resume(exchange, self._finished)
             except PoolFull:  # the next tick tries again

@@ -18,6 +18,7 @@ django.setup(set_prefix=False)  # before the imports below, which need the setti
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from core import timeouts  # noqa: E402
 from core.pool import Pool  # noqa: E402
 from server.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
@@ -48,6 +49,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 async def application(scope: dict[str, Any], receive: Messages, send: Send) -> None:
     """Start and stop what the connections use (ASGI's lifespan protocol). An exception here ends the server."""
     await receive()
+    timeouts.use(timeouts.SERVER)
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
     deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED, MAX_COMPUTING)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.errors import OutcomeUnknown, Unavailable
+from core.timeouts import DECISION_SECONDS
 from decisions import batcher as batcher_module
 from decisions import turns
-from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, MIN_BESIDE, Batcher
+from decisions.batcher import BUSY, DOWN, LATE, MIN_BESIDE, Batcher
 from decisions.conversation import TooManyStarts
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
@@ -201,7 +202,7 @@ async def test_a_request_that_waits_too_long_is_answered_and_never_decided(
     await clock.pass_time(1)
     last = ask(batcher, "c")
 
-    await clock.pass_time(DEADLINE_SECONDS - 0.5)
+    await clock.pass_time(DECISION_SECONDS - 0.5)
     assert await is_unknown(waiting), "its batch is under way"
     assert not last.done(), "it came later"
     await clock.pass_time(1)
@@ -217,7 +218,7 @@ async def test_a_request_in_a_batch_that_takes_too_long_is_answered(
     batcher: Batcher, store: FakeStore, clock: Clock
 ) -> None:
     answer = await begin(batcher, store, "a")
-    await clock.pass_time(DEADLINE_SECONDS - 0.1)
+    await clock.pass_time(DECISION_SECONDS - 0.1)
     assert not answer.done()
 
     await clock.pass_time(0.2)
@@ -234,7 +235,7 @@ async def test_the_deadline_of_requests_that_come_later_is_watched_too(
     assert await decided(ask(batcher, "a")) == ["a"]
     await clock.pass_time(60)  # the batcher has become idle
     answer = await begin(batcher, store, "b")
-    await clock.pass_time(DEADLINE_SECONDS + 0.1)
+    await clock.pass_time(DECISION_SECONDS + 0.1)
     assert await is_unknown(answer)
 
 
@@ -290,7 +291,7 @@ async def test_requests_that_have_been_given_up_are_not_decided_in_halves(
     store.failures = {"bad": ValueError("bad")}
     answers = [await begin(batcher, store, "first"), *(ask(batcher, name) for name in ("a", "bad", "b", "c"))]
     store.release()
-    await clock.pass_time(DEADLINE_SECONDS + 0.1)
+    await clock.pass_time(DECISION_SECONDS + 0.1)
     assert [await is_unknown(answer) for answer in answers[1:]] == [True] * 4
     store.release()
     store.release()

@@ -64,7 +64,7 @@ def asked(grant: Grant) -> list[Question]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "STORE_SECONDS", 0.3)
+    monkeypatch.setattr(postgresql, "STATEMENT_SECONDS", 0.3)
 
 
 def backends(admin: psycopg.Connection[Any]) -> dict[int, bool]:

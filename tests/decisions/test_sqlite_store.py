@@ -84,7 +84,7 @@ def test_a_batch_waits_for_a_writer_without_stopping_the_event_loop(
 def test_a_writer_that_does_not_end_in_time(
     loop: EventLoop, path: Path, asked: list[Question], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "STORE_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite, "STATEMENT_SECONDS", 0.3)
     store = loop.make_store()
     with locked(path):
         began = time.monotonic()
@@ -100,7 +100,7 @@ def test_a_writer_that_does_not_end_in_time(
 def test_a_thread_that_writes_for_too_long(
     loop: EventLoop, asked: list[Question], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "STORE_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "STATEMENT_SECONDS", 0.1)
     assert sqlite_writer.acquire(0)
     try:
         assert loop.run(unavailable(loop.make_store(), asked)) == "timeout"

@@ -124,7 +124,7 @@ class TestWaiting:
 
     @pytest.fixture
     def release(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-        monkeypatch.setattr(hot, "DEADLINE_SECONDS", 0.2)
+        monkeypatch.setattr(hot, "DECISION_SECONDS", 0.2)
         release = threading.Event()
         yield release
         release.set()

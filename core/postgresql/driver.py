@@ -1,0 +1,68 @@
+"""psycopg as Django uses it, except that a connection is closed when the server has been silent for too long."""
+
+from typing import Any, Self
+
+from psycopg import (
+    Binary,
+    Connection,
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    errors,
+)
+from psycopg.abc import RV, PQGen
+
+from core import timeouts
+
+__all__ = [
+    "Binary",
+    "DataError",
+    "DatabaseError",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "Silent",
+    "connect",
+]
+
+
+class Silent(OperationalError):
+    """The server did not answer in time. The connection is closed. What was sent may still be carried out."""
+
+
+class BoundedConnection(Connection[Any]):
+    """A connection that waits `timeouts.silence_seconds` for each answer."""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **parameters: Any) -> Self:
+        """Connect, unless the request has met silence before. Raises `OperationalError`."""
+        if timeouts.has_met_silence():
+            raise Silent("PostgreSQL did not answer this request before.")
+        try:
+            return super().connect(conninfo, **parameters)
+        except errors.ConnectionTimeout:
+            timeouts.report_silence()
+            raise
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for an answer. Raises `Silent`, and closes the connection, which is then in an unknown state."""
+        seconds = timeouts.silence_seconds() if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, seconds)
+        except errors._WaitTimeout as error:
+            self.close()
+            timeouts.report_silence()
+            raise Silent(f"PostgreSQL did not answer within {seconds:g} seconds.") from error
+
+
+connect = BoundedConnection.connect
