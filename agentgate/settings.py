@@ -201,7 +201,7 @@ if REDIS_URL:
     DJANGO_REDIS_IGNORE_EXCEPTIONS = True
     CELERY_BROKER_URL = REDIS_URL
     # Without them, the worker would wait without end for a Redis that accepts connections and answers nothing.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
         "socket_timeout": timeouts.QUEUE_SECONDS,
         "socket_connect_timeout": timeouts.QUEUE_SECONDS,
     }

@@ -23,7 +23,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _commit(self) -> Any:
         try:
-            result = super()._commit()
+            result = super()._commit()  # type: ignore[misc]
         except Error:
             # Django replaces the error by that of the next connection, so it is remembered here. On a connection that
             # is still open, the server has refused the commit.

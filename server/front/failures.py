@@ -99,7 +99,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     # A page may change something in several transactions.
     is_unknown = refusal.retry_after is None or (request.method not in SAFE and timeouts.has_committed())
     page = HttpResponse(loader.render_to_string("503.html", {"is_unknown": is_unknown}), status=refusal.status)
-    page["Retry-After"] = Unavailable.retry_after
+    page["Retry-After"] = str(Unavailable.retry_after)
     page["Cache-Control"] = "no-store"
     return page
 
