@@ -31,16 +31,15 @@ HERE = Path(__file__).parent
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = (
+    "web/browser",
     "live/test_running_it",
     "live/test_forgeries",
     "live/test_roles",
     "benchmarks/test_pages",
     "postgresql",
     "sdk/test_audit_package",
-    "web/browser/test_pages.py documentation",
     "sdk",
     "sqlite",
-    "web/browser",
 )
 # The fixtures that start a server for all tests of their folder.
 SHARED_SERVERS = {"sdk": "sdk_server", "live/oauth": "server"}
@@ -91,14 +90,11 @@ def pytest_collection_finish() -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return what runs in one process: the tests that share a server, or else those of a file.
-
-    Each group of pages is one by itself, because the folder with a browser would take longest of all.
-    """
+    """Return what runs in one process: the tests that share a server or Chromium, or else those of a file."""
     place = _place(item.path)
     fixtures, chosen = getattr(item, "fixturenames", ()), parameters(item)
     if _is_in(place, ("web/browser",)):
-        return f"{place} {chosen.get('group', '')}".strip()
+        return "web/browser"
     if "shared_server" in fixtures:
         return str(chosen["live_store"])
     if SHARED_SERVERS.get(str(place.parent)) in fixtures:

@@ -1,4 +1,4 @@
-"""Run all tests and print a summary. `./dev test` without arguments runs this module."""
+"""Run all tests, and print a summary and what ran of each folder. `./dev test` without arguments runs this module."""
 
 import json
 import os
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from tests.constants import FOLDERS_WITH_SERVERS
-from tests.results import left_out_line
+from tests.results import missing_line
 from tests.stores import may_need_postgresql
+from tests.tally import HEADING, TABLE, Case, combined, files_of, folders, problems, read_table
 
 CORES = os.cpu_count() or 1
 # One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL.
@@ -25,6 +26,7 @@ PROCESSES = min(6, CORES + 1)
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
+FOLDER = Path("tests")
 LEFT_TO_SOAK = "soak or elsewhere"
 # Importing it takes each process a second. The tests that use it run its program.
 WITHOUT_PLUGIN = ["-p", "no:schemathesis"]
@@ -38,7 +40,7 @@ IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 
 def files(need: Callable[[Path], bool]) -> list[str]:
     """Return the files that need this, because collecting the others would take each process seconds."""
-    found = [file for file in sorted(Path("tests").rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
+    found = [file for file in sorted(FOLDER.rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
     return [str(file) for file in found if need(file)]
 
 
@@ -75,7 +77,8 @@ class Part:
     seconds: float
     processor: float
     counts: Counter[str]
-    left_out: Counter[str]
+    missing: Counter[str]
+    cases: dict[str, Case]
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items() if count)
@@ -93,9 +96,16 @@ def run(name: str, output: IO[str]) -> Part:
         process = subprocess.Popen(command, stdout=output, stderr=output)
         _, status, used = os.wait4(process.pid, 0)  # how long it and its processes that have ended used a core
         process.returncode = os.waitstatus_to_exitcode(status)
-        found = json.loads(results.read_text()) if results.exists() else {"counts": {}, "left_out": {}}
+        found = json.loads(results.read_text()) if results.exists() else {"counts": {}, "missing": {}, "cases": {}}
     times = time.monotonic() - began, used.ru_utime + used.ru_stime
-    return Part(name, process.returncode, *times, Counter(found["counts"]), Counter(found["left_out"]))
+    return Part(
+        name,
+        process.returncode,
+        *times,
+        Counter(found["counts"]),
+        Counter(found["missing"]),
+        combined([found["cases"]]),
+    )
 
 
 def run_all() -> list[Part]:
@@ -121,12 +131,17 @@ def main() -> int:
         time.monotonic() - began,
         sum(part.processor for part in parts),
         sum((part.counts for part in parts), Counter()),
-        sum((part.left_out for part in parts), Counter()),
+        sum((part.missing for part in parts), Counter()),
+        combined(part.cases for part in parts),
     )
     print("== summary", *parts, total, sep="\n")
-    if total.left_out:
-        print(left_out_line(total.left_out))
-    return int(total.status != 0)
+    tested, rows = files_of(FOLDER), read_table(TABLE)
+    print("== folders", HEADING, *folders(total.cases, tested), sep="\n")
+    if total.missing:
+        print(missing_line(total.missing))
+    wrong = list(problems(total.cases, tested, rows))
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return int(total.status != 0 or bool(wrong))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ Tests that use the database of the test process run on SQLite, except those that
 beside each other, and run on PostgreSQL. On SQLite, one transaction that writes runs at a time
 (`tests/core/test_sqlite_turns.py`). Those marked `postgresql` run on both: they are about SQL that differs between the
 two, such as triggers, indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite, and
-those marked `on_sqlite` not on PostgreSQL: these are about SQLite, or commit only because other threads or processes
-read their rows.
+those marked `on_sqlite` or `browser` not on PostgreSQL: these are about SQLite, or commit only because other threads or
+processes read their rows.
 
 Tests under `tests/live/` with a `live_store` can run on both. They run on PostgreSQL, and those in `LIVE_ON_BOTH` on
 SQLite, too: they are about what survives a kill, who waits for whom, and what two processes may do only once.
@@ -52,7 +52,7 @@ def _test_of(item: pytest.Item) -> str:
 
 
 def _runs_on(store: str, item: pytest.Item) -> bool:
-    if _has(item, "on_sqlite"):
+    if _has(item, "on_sqlite", "browser"):
         return store == "sqlite"
     marker = item.get_closest_marker("postgresql")
     if marker is None and not _has(item, "alone"):
