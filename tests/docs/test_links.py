@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.live.server import ROOT
 from tests.shared import cases
 
@@ -47,11 +45,3 @@ def test_every_page_is_in_the_index() -> None:
     listed = {(index.parent / link).resolve() for index in indexes for link in links(index)}
 
     assert set((ROOT / "docs").rglob("*.md")) - listed == {ROOT / "docs/README.md"}
-
-
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/oauth.md"])
-def test_every_file_that_a_page_names_exists(page: str) -> None:
-    # What runs write is in `var/`.
-    named = re.findall(r"`(?!var/)((?:\w+/)+(?:[\w-]+\.\w+)?)`", (ROOT / page).read_text())
-
-    assert [path for path in named if not (ROOT / path).exists()] == []
