@@ -24,6 +24,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 LOG_FORMATS = ("text", "json")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+MAX_PORT = 65535
+PORT_OF_HTTP = re.compile(r"http://[^/?#]*:(\d+)/?", re.IGNORECASE)
 MIN_SECRET_LENGTH = 32
 # The largest batch of the API.
 MIN_VERIFY_QUEUE = 100
@@ -135,16 +137,29 @@ def read_algorithm(environment: Environment) -> str:
 
 
 def read_api_url(environment: Environment) -> str:
-    """Return the public base URL in canonical form, without a trailing slash.
+    """Return the public base URL in canonical form, without a trailing slash. Its default has the port of `API_PORT`.
 
     A URL that is not an origin, or that is http on a public host, ends the process.
     """
-    url = find_canonical_uri(environment.text("API_URL", "http://localhost:8000").rstrip("/"))
+    given = environment.text("API_URL") or f"http://localhost:{read_api_port(environment)}"
+    url = find_canonical_uri(given.rstrip("/"))
     if url is None or urlsplit(url).path or urlsplit(url).query:
         stop("API_URL must be an origin such as https://gate.example.com, without a path")
     if url.startswith("http://") and urlsplit(url).hostname not in LOOPBACK_HOSTS:
         stop(f"API_URL must be https, except on loopback hosts: {url} would send passwords and tokens in clear")
     return url
+
+
+def read_api_port(environment: Environment) -> str:
+    """Return the port to listen on: `API_PORT`, else the one that an http `API_URL` names, else 8000.
+
+    The port of an https `API_URL` is that of a proxy. What is not a port ends the process.
+    """
+    named = PORT_OF_HTTP.fullmatch(environment.text("API_URL"))
+    port = environment.text("API_PORT", named[1] if named else "8000")
+    if not port.isdecimal() or not 1 <= int(port) <= MAX_PORT:
+        stop(f"API_PORT must be a whole number between 1 and {MAX_PORT}")
+    return port
 
 
 def read_allow_loopback(environment: Environment, api_url: str) -> bool:

@@ -15,6 +15,7 @@ from agentgate.environment import (
     ENVIRONMENT,
     read_algorithm,
     read_allow_loopback,
+    read_api_port,
     read_api_url,
     read_archive_after,
     read_issuer,
@@ -43,7 +44,7 @@ JWT_ISSUER = read_issuer(ENVIRONMENT, API_URL)
 TRUSTED_PROXIES = ENVIRONMENT.networks("TRUSTED_PROXIES")
 METRICS_TOKEN = read_metrics_token(ENVIRONMENT)
 HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
-API_PORT = ENVIRONMENT.text("API_PORT", "8000")
+API_PORT = read_api_port(ENVIRONMENT)
 # One process without PostgreSQL, because the cache is in its memory.
 WEB_CONCURRENCY = max(1, ENVIRONMENT.number("WEB_CONCURRENCY", 2 if ENVIRONMENT.text("DATABASE_URL") else 1))
 # The worker touches the file.

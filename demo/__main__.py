@@ -6,6 +6,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from demo.environment import FOLDER, free_port, prepare
 from demo.processes import PYTHON, WORKER, Processes, wait_until_healthy
 
@@ -45,11 +47,11 @@ def main() -> None:
 
 def run(processes: Processes) -> None:
     people = set_up()
-    url = os.environ["API_URL"]
+    url = settings.API_URL
     say("demo: starting")
     server = processes.start(PYTHON, "-m", "server.main", log="server")
     processes.start(*WORKER, log="worker")
-    wait_until_healthy(f"http://127.0.0.1:{os.environ['API_PORT']}", server)
+    wait_until_healthy(f"http://127.0.0.1:{settings.API_PORT}", server)
     print_welcome(people, url)
     start_service_and_agent(processes, people, url)
     if server.wait():

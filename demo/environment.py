@@ -6,6 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
+from django.conf import settings
+
 from server.listening import problem_with_address
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,20 +19,18 @@ FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 def prepare() -> None:
     """Set the environment variables for settings and child processes. Exit with one line if the port is taken."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    port = os.environ.setdefault("API_PORT", "8000")
-    problem = problem_with_address("127.0.0.1", port)
-    if problem:
-        sys.exit(f"demo: {problem}")
     for name in FOREIGN:
         os.environ.pop(name, None)
     for name in ("JWT_SECRET", "SECRET_KEY"):
         if not os.environ.get(f"{name}_FILE"):
             os.environ.setdefault(name, stored_secret(name))
-    os.environ.setdefault("API_URL", f"http://localhost:{port}")
     database = os.environ.setdefault("DATABASE_PATH", str(FOLDER / "agentgate.db"))
     (ROOT / database).parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
+    problem = problem_with_address("127.0.0.1", settings.API_PORT)
+    if problem:
+        sys.exit(f"demo: {problem}")
 
 
 def stored_secret(name: str) -> str:

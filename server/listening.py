@@ -23,8 +23,6 @@ ADMIT_NONE = ((LOAD_BYTE, 0, 0, FLAGS), (SKIP_IF_SET, 0, 1, SYN), (RETURN, 0, 0,
 
 def problem_with_address(host: str, port: str) -> str:
     """Return why the server cannot listen on this address and what to do, or an empty string if it can."""
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        return "API_PORT must be a whole number between 1 and 65535"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, int(port)), family=family).close()

@@ -9,6 +9,7 @@ from agentgate.environment import (
     Environment,
     read_algorithm,
     read_allow_loopback,
+    read_api_port,
     read_api_url,
     read_issuer,
     read_jwt_secret,
@@ -123,6 +124,32 @@ def test_http_on_a_public_host_stops_the_start(host: str) -> None:
 @cases("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
 def test_http_on_a_loopback_host_is_accepted(host: str) -> None:
     assert read_api_url(Environment({"API_URL": f"http://{host}"})) == f"http://{host.lower()}"
+
+
+@cases(
+    ("given", "url", "port"),
+    [
+        ({}, "http://localhost:8000", "8000"),
+        ({"API_PORT": "8150"}, "http://localhost:8150", "8150"),
+        ({"API_URL": "http://127.0.0.1:8150/"}, "http://127.0.0.1:8150", "8150"),
+        ({"API_URL": "HTTP://[::1]:8150"}, "http://[::1]:8150", "8150"),
+        ({"API_URL": "http://localhost"}, "http://localhost", "8000"),
+        ({"API_URL": "https://gate.example.com:8443"}, "https://gate.example.com:8443", "8000"),
+        ({"API_URL": "http://localhost:9000", "API_PORT": "8150"}, "http://localhost:9000", "8150"),
+    ],
+)
+def test_the_api_url_and_the_port_follow_each_other_unless_both_are_set(
+    given: dict[str, str], url: str, port: str
+) -> None:
+    assert (read_api_url(Environment(given)), read_api_port(Environment(given))) == (url, port)
+
+
+@cases("port", ["eight", "0", "65536", "-1"])
+def test_an_api_port_that_is_not_a_port_stops_the_start(port: str) -> None:
+    for read in (read_api_url, read_api_port):
+        with pytest.raises(SystemExit, match="API_PORT must be a whole number between 1 and 65535") as exit_:
+            read(Environment({"API_PORT": port}))
+        stops(exit_)
 
 
 def test_a_trailing_slash_of_the_api_url_is_removed() -> None:

@@ -104,7 +104,7 @@ def test_a_port_that_is_in_use_ends_the_demo_with_one_line(tmp_path: Path) -> No
 
 
 def test_a_port_that_is_not_a_number_ends_the_demo_with_one_line(tmp_path: Path) -> None:
-    assert end_with(tmp_path, "eight") == "demo: API_PORT must be a whole number between 1 and 65535\n"
+    assert end_with(tmp_path, "eight") == "agentgate: API_PORT must be a whole number between 1 and 65535\n"
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])

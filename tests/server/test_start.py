@@ -148,6 +148,15 @@ def test_http_on_loopback_does_not_require_https(tmp_path: Path) -> None:
     assert settings_of(tmp_path, *names) == "False False 0 'sessionid'"
 
 
+def test_the_url_and_the_issuer_have_the_port_on_which_the_server_listens(tmp_path: Path) -> None:
+    names = ("API_URL", "JWT_ISSUER", "API_PORT")
+
+    assert settings_of(tmp_path, *names, API_PORT="8150") == (
+        "'http://localhost:8150' 'http://localhost:8150/oauth' '8150'"
+    )
+    assert settings_of(tmp_path, "API_PORT", API_URL="http://localhost:8150") == "'8150'"
+
+
 def test_an_https_url_turns_on_secure_cookies_and_redirects(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_NAME")
     shown = settings_of(tmp_path, *names, API_URL="https://gate.example.com")
