@@ -175,6 +175,36 @@ def test_without_a_yes_nothing_is_done(cli: Cli, gate: Gate, init: tuple[str, ..
     assert gate.server is not None
 
 
+@pytest.mark.parametrize("typed, risk, asks", [("y\n", "low", False), ("a\n", "high", True)])
+def test_one_key_makes_what_is_guessed_low_ask(
+    cli: Cli, gate: Gate, init: tuple[str, ...], upstream: Changing, typed: str, risk: str, asks: bool
+) -> None:
+    upstream.replace(*tools_of("get_log", "read_file"))
+    printed = cli(*(one for one in init if one != "--yes"), typed=typed)
+    assert "low (guess)" in printed and "a = yes, but ask each time for what is guessed low" in cli.err
+    tools = config.load(Path("gateway.yaml")).upstreams["drive"].tools
+    assert (tools["get_log"].risk, tools["get_log"].asks, tools["get_log"].guessed) == (risk, asks, True)
+    assert (tools["read_file"].risk, tools["read_file"].asks) == ("standard", False)
+    assert gate.server is not None
+    (own,) = [one for one in gate.server["scopes"] if isinstance(one, dict)]
+    assert (own["riskLevel"], own["reversible"]) == (risk, not asks)
+
+
+def test_users_read_that_a_risk_is_a_guess_until_the_operator_confirms_it(
+    cli: Cli, gate: Gate, made: Files
+) -> None:
+    def described() -> str:
+        assert gate.server is not None
+        return str(gate.server["scopes"][1]["description"])
+
+    guess = ". Its risk and data labels are guesses from its name"
+    assert described() == f"The server says: Deletes{guess}"
+    made.config.write_text(made.config.read_text().replace("        guessed: true\n", ""))
+    assert "other values of description" in cli("gateway", "check", code=1)
+    cli("gateway", "accept", "--scopes", "--yes")
+    assert described() == "The server says: Deletes"
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
@@ -425,7 +455,7 @@ def test_check_names_what_differs(cli: Cli, made: Files) -> None:
         ("delete_note:\n", "remove_note:\n", "the upstream does not have it"),
         ("risk: standard", "risk: low", 'risk is "low", and the catalogue says "standard"'),
         ("risk: critical", "risk: high", "registered with other values of riskLevel"),
-        ("title: Use delete_note of Drive", "title: Tidy up", "registered with other values of title"),
+        ("title: Delete note with Drive", "title: Tidy up", "registered with other values of title"),
         ("asks: true", "asks: false", "preselects asking"),
         ("arguments: [path]", "arguments: [folder]", "folder is mapped, and the tool has no such argument"),
         ("scope: drive:delete_note", "scope: drive:other", "neither in the catalogue nor in `scopes`"),
@@ -470,9 +500,7 @@ def test_check_needs_variables_and_definitions(cli: Cli, made: Files) -> None:
 
 
 def test_edited_scopes_are_registered(cli: Cli, gate: Gate, made: Files) -> None:
-    made.config.write_text(
-        made.config.read_text().replace("title: Use delete_note of Drive", "title: Tidy up")
-    )
+    made.config.write_text(made.config.read_text().replace("title: Delete note with Drive", "title: Tidy up"))
     assert "Tidy up" in cli("gateway", "accept", "--scopes", "--yes")
     assert gate.server is not None and gate.server["scopes"][1]["title"] == "Tidy up"
     assert "All holds" in cli("gateway", "check")

@@ -18,7 +18,8 @@ def refused(
     context: dict[str, Any], properties: dict[str, Any], root: str | None = "/notes", **more: Any
 ) -> list[str]:
     line = ToolLine(scope="a:b", risk="low", context=Context.model_validate(context))
-    schema = {"type": "object", "properties": properties, **more}
+    defined = {"Path": {"enum": ["/else"]}}
+    schema = {"type": "object", "properties": properties, "$defs": defined, **more}
     upstream = Upstream(command=["server"], root=root)
     return [text for _, text in refused_examples("tool", line, {"inputSchema": schema}, upstream)]
 
@@ -39,7 +40,7 @@ def refused(
 def test_the_values_of_a_schema_are_tried(
     context: dict[str, Any], properties: dict[str, Any], said: str | None
 ) -> None:
-    found = refused(context, properties, **{"$defs": {"Path": {"enum": ["/else"]}}})
+    found = refused(context, properties)
     assert [said is not None and said in one for one in found] == ([True] if said else []), found
 
 

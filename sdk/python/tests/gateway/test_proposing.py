@@ -82,11 +82,11 @@ def test_hints_of_the_server_never_lower_what_is_proposed(name: str) -> None:
         ("copy_file", "filesystem", "filesystem:copy_file", "high", True),
         ("read_and_delete_file", "filesystem", "filesystem:read_and_delete_file", "critical", True),
         ("read_secret_file", "filesystem", "filesystem:read_secret_file", "critical", True),
-        ("read_file", "gitlab", "gitlab:read_file", "standard", False),
+        ("read_file", "gitlab", "gitlab:read_file", "low", False),
         ("send_email", "gmail", "email:send", "high", True),
         ("linear_create_issue", "linear", "linear:write", "standard", False),
         ("create_payment", "shop", "shop:create_payment", "critical", True),
-        ("get_order", "shop", "shop:get_order", "standard", False),
+        ("get_order", "shop", "shop:get_order", "low", False),
         ("runQuery", "my_db", "my-db:run_query", "critical", True),
         ("deletefile", "notes", "notes:deletefile", "critical", True),
         ("get-env", "everything", "everything:get-env", "critical", True),
@@ -95,9 +95,19 @@ def test_hints_of_the_server_never_lower_what_is_proposed(name: str) -> None:
         ("logs_clear", "notes", "notes:logs_clear", "critical", True),
         ("status_set", "notes", "notes:status_set", "high", True),
         ("fetch_and_run", "notes", "notes:fetch_and_run", "critical", True),
-        ("list_comments", "notes", "notes:list_comments", "standard", False),
-        ("view_comment", "notes", "notes:view_comment", "standard", False),
-        ("directory_tree", "notes", "notes:directory_tree", "standard", False),
+        ("list_comments", "notes", "notes:list_comments", "low", False),
+        ("view_comment", "notes", "notes:view_comment", "low", False),
+        ("directory_tree", "notes", "notes:directory_tree", "low", False),
+        ("git_log", "git", "git:git_log", "low", False),
+        ("convert_time", "time", "time:convert_time", "low", False),
+        ("log_message", "notes", "notes:log_message", "high", True),
+        # A word of reading does not lower what another verb of the name says.
+        ("set_status", "notes", "notes:set_status", "high", True),
+        ("clear_history", "notes", "notes:clear_history", "critical", True),
+        ("cancel_list", "notes", "notes:cancel_list", "critical", True),
+        ("get_run", "notes", "notes:get_run", "critical", True),
+        ("search_and_send", "notes", "notes:search_and_send", "high", True),
+        ("show_create", "notes", "notes:show_create", "high", True),
         ("ｄｅｌｅｔｅ", "notes", "notes:tool_", "critical", True),
     ],
 )
@@ -107,6 +117,42 @@ def test_what_a_name_says(name: str, prefix: str, scope: str, risk: str, asks: b
     assert {*proposer.scopes} == ({line.scope} - {*CATALOGUE})
     if effect_of(name).effect.id == "other":
         assert "dangerous" in proposer.doubts[0].text
+
+
+def test_only_what_is_guessed_is_marked_and_low() -> None:
+    url, says = {"url": {"type": "string"}}, {"readOnlyHint": True}
+    cases = [
+        (proposed("get_x"), "low", True),
+        (proposed("get_x", says), "low", False),
+        (proposed("get_x", description="Deletes x"), "standard", True),
+        (proposed("get_x", None, url), "standard", True),
+        (proposed("get_x", {"readOnlyHint": False}), "high", True),
+        (proposed("write_x", says), "high", True),
+        (proposed("frobnicate", says), "high", True),
+        (proposed("read_file", None, PATH), "standard", False),
+    ]
+    for (line, _), risk, is_guessed in cases:
+        assert (line.risk, line.guessed) == (risk, is_guessed), line
+
+
+@pytest.mark.parametrize(
+    "name, title",
+    [
+        ("git_log", "Read the log with Git"),
+        ("git_create_branch", "Create branch with Git"),
+        ("convertTime", "Convert time with Git"),
+        ("directory_tree", "Read the directory tree with Git"),
+        ("history", "Read the history with Git"),
+        # What is not known, or is more than its first verb says, has the tool's own name.
+        ("git_branch", "Use git_branch of Git"),
+        ("get_and_delete", "Use get_and_delete of Git"),
+        ("get_env", "Use get_env of Git"),
+    ],
+)
+def test_a_title_names_the_act_in_words(name: str, title: str) -> None:
+    proposer = Proposer("git", "Git", None, CATALOGUE, ())
+    line = proposer.tool(name, {"name": name, "inputSchema": {}}, [name])
+    assert proposer.scopes[line.scope].title == title
 
 
 def test_a_scope_of_the_catalogue_with_a_lower_risk_than_the_server_admits_does_not_fit() -> None:

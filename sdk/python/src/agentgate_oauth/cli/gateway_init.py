@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import randint
 from typing import Any
@@ -92,7 +92,10 @@ def initialize(options: Options) -> None:
         what = (
             f"Add these scopes to {identifier}" if plan.before else f"Register {identifier} with these scopes"
         )
-        confirm(f"{what} at {plan.gateway.gate}, and write {plan.files.config}?", yes=options.yes)
+        question = f"{what} at {plan.gateway.gate}, and write {plan.files.config}?"
+        other = "ask each time for what is guessed low" if _guessed_low(plan) else ""
+        if confirm(question, yes=options.yes, other=other):
+            plan = _asking(plan)
         require_same(plan.files, plan.seen)
         server_id = _extend(api, plan) if plan.before else _register(api, plan)
     show(_document(plan, server_id), lambda: _print_next(plan, server_id))
@@ -160,6 +163,28 @@ def _plan(options: Options) -> Plan:
         proposer.doubts,
         findings,
     )
+
+
+def _guessed_low(plan: Plan) -> set[str]:
+    """Return the scopes of tools that only seem to read, and that do not ask."""
+    lines = plan.gateway.upstreams[plan.prefix].tools.values()
+    return {line.scope for line in lines if line.guessed and not line.asks}
+
+
+def _asking(plan: Plan) -> Plan:
+    """Return the plan in which these scopes are high, and ask each time."""
+    guessed = _guessed_low(plan)
+    upstream = plan.gateway.upstreams[plan.prefix]
+    tools = {
+        name: line.model_copy(update={"risk": "high", "asks": True}) if line.scope in guessed else line
+        for name, line in upstream.tools.items()
+    }
+    upstreams = {**plan.gateway.upstreams, plan.prefix: upstream.model_copy(update={"tools": tools})}
+    gateway = plan.gateway.model_copy(update={"upstreams": upstreams})
+    earlier = plan.files.config.read_text(encoding="utf-8") if plan.before else None
+    text, keeps_comments = new_text(earlier, gateway, plan.before)
+    scopes = scopes_of(gateway, plan.known)
+    return replace(plan, gateway=gateway, text=text, keeps_comments=keeps_comments, scopes=scopes)
 
 
 def _register(api: AgentGateAdmin, plan: Plan) -> str:
@@ -320,7 +345,14 @@ def _print_plan(plan: Plan) -> None:
     rows: list[tuple[object, ...]] = [("tool", "scope", "risk", "asks", "what verify sees", "labels")]
     for name, line in upstream.tools.items():
         rows.append(
-            (shown(name), line.scope, line.risk, "asks" if line.asks else "", _seen(line), line.labels)
+            (
+                shown(name),
+                line.scope,
+                f"{line.risk} (guess)" if line.guessed else line.risk,
+                "asks" if line.asks else "",
+                _seen(line),
+                line.labels,
+            )
         )
     print_table(rows)
     others = {"resources": upstream.resources, "prompts": upstream.prompts}

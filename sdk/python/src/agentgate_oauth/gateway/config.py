@@ -82,8 +82,10 @@ class ToolLine(Line):
     """What one tool needs. `final_amount` is where its result says what was spent.
 
     It is a path with dots into the structured content, or else into the text of the result if that is JSON.
+    `guessed`: risk and labels follow from the tool's name, and the operator has not confirmed them.
     """
 
+    guessed: bool = False
     context: Context = Context()
     final_amount: Name | None = None
 

@@ -39,15 +39,16 @@ READ = _effect(
     "read",
     "standard",
     "private untrusted",
-    "browse compare count describe diff echo explain fetch find get help info list logs lookup ping "
-    "preview query read retrieve search show stat stats status tree validate view whoami history",
+    "analyze blame browse calculate compare convert count describe diff echo explain fetch find get grep "
+    "help info inspect list logs lookup ping preview query read retrieve search show stat stats status "
+    "summarize tree validate view whoami history",
 )
 WRITE = _effect(
     "write",
     "write",
     "high",
     "outbound",
-    "add append apply archive assign change close configure copy create disable download edit enable "
+    "add append apply archive assign change close commit configure copy create disable download edit enable "
     "import insert label lock mark modify move patch pause put register rename reopen replace restart "
     "restore resume save schedule set start stop store sync tag toggle unarchive unlock update write "
     "make",
@@ -99,12 +100,12 @@ _EFFECTS = (READ, WRITE, SEND, DELETE, PAY, RUN, ACCESS)
 # Verbs that are rarely nouns, so that they count anywhere in a name: get_and_delete, but not get_order.
 _ANYWHERE = word_set(
     "append charge create delete destroy edit erase eval exec execute forward insert kill modify "
-    "overwrite pay payout publish purchase purge refund remove replace save send submit terminate "
+    "overwrite pay payout publish purchase purge refund remove replace run save send submit terminate "
     "truncate uninstall unlink update wipe withdraw write"
 )
-_READ_ENDINGS = word_set("history info list logs search stats status tree")
+_READ_ENDINGS = word_set("history info list log logs search stats status tree")
 # At the beginning, these may be what is acted on: logs_clear, status_set.
-_READ_NOUNS = word_set("history info list logs query stat stats status tree view")
+READ_NOUNS = word_set("history info list log logs query stat stats status tree view")
 _JOINTS = word_set("and or then")
 # In the name of a tool that changes something, these are about money.
 _MONEY = word_set("charge invoice order payment payments payout purchase refund subscription trade transfer")
@@ -127,21 +128,22 @@ def words_of(name: str) -> tuple[str, ...]:
 def effect_of(name: str, ignored: Collection[str] = ()) -> Named:
     """Return what a tool with this name does. `ignored` words may be at its beginning: the server's name.
 
-    A verb of reading counts only where it cannot be a noun: at the beginning, or some at the end.
+    A verb of reading counts only where it cannot be a noun: at the beginning, or some at the end of a name
+    that has no other verb, so that `set_status` and `clear_history` do not read.
     """
     words = words_of(name)
     while len(words) > 1 and words[0] in ignored:
         words = words[1:]
     said = [(effect, word) for word in words if (effect := _of_verb(word)) and effect is not READ]
     first, last = (words[0], words[-1]) if words else ("", "")
-    if first in READ.verbs or last in _READ_ENDINGS:
+    if first in READ.verbs or (last in _READ_ENDINGS and not said):
         found, verb = READ, first if first in READ.verbs else last
     elif said:
         found, verb = said[0]
     else:
         return _concealed(words)
     for before, word in zip(("", *words), words, strict=False):
-        counts = before in _JOINTS or (first in _READ_NOUNS and _of_verb(word) in (WRITE, DELETE, RUN))
+        counts = before in _JOINTS or (first in READ_NOUNS and _of_verb(word) in (WRITE, DELETE, RUN))
         effect = _of_verb(word) if counts else _raised_by(word, found)
         if effect is None:
             continue

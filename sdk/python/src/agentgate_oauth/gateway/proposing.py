@@ -22,7 +22,7 @@ from .arguments import (
     unbounded,
 )
 from .config import Label, Line, OwnScope, Risk, ToolLine, Upstream
-from .effects import READ, RISKS, UNKNOWN, Named, common_beginning, effect_of, higher, words_of
+from .effects import READ, READ_NOUNS, RISKS, UNKNOWN, Named, common_beginning, effect_of, higher, words_of
 from .inspection import inspect_definition, is_usable, shown
 from .lock import Definition, Definitions, Kind
 
@@ -152,12 +152,24 @@ class Proposer:
             labels |= set(scope.labels)
         else:
             risk = higher(named.effect.risk, least)
+            if (
+                named.effect is READ
+                and risk == READ.risk
+                and not (_worries(definition) or "outbound" in labels)
+            ):
+                risk = "low"
             asks = asks_by_default(risk, True, False)
             scope_id = self._own_scope(name, definition, named, risk, labels, tools)
         texts = (*_doubts(named, hints, risk, definition, programs), *proposed.doubts)
         self.doubts += [Doubt("tools", name, text) for text in texts]
+        is_stated = named.effect is READ and hints.get("readOnlyHint") is True
         return ToolLine(
-            scope=scope_id, risk=risk, asks=asks, labels=in_order(labels), context=proposed.context
+            scope=scope_id,
+            risk=risk,
+            asks=asks,
+            labels=in_order(labels),
+            guessed=scope is None and not is_stated,
+            context=proposed.context,
         )
 
     def resource(self) -> Line:
@@ -207,18 +219,33 @@ class Proposer:
         tools: Collection[str],
     ) -> str:
         if self._grouped:
-            group = named.effect.id if risk == named.effect.risk else f"{named.effect.id}_{risk}"
+            usual = "low" if named.effect is READ else named.effect.risk
+            group = named.effect.id if risk == usual else f"{named.effect.id}_{risk}"
             title = f"Use the tools of {self._service} that {named.effect.says}"
             return self._shared(group, title, f"Call those of its tools that {named.effect.says}", labels)
         scope_id = self._free_id(name)
         described = plain_description(name, definition, tools)
         self.scopes[scope_id] = OwnScope(
-            title=_cut(f"Use {_cut(_plain_name(name, scope_id), 40)} of {self._service}", MAX_TITLE),
+            title=_cut(self._title(name, scope_id, named, risk), MAX_TITLE),
             description=described or "Call this tool with any arguments",
             cannot=f"use other tools of {self._service}",
             labels=in_order(labels),
         )
         return scope_id
+
+    def _title(self, name: str, scope_id: str, named: Named, risk: Risk) -> str:
+        """Return what users allow: the act, if the name says it and nothing says more, else the tool."""
+        plain = _plain_name(name, scope_id)
+        words = words_of(plain)
+        while len(words) > 1 and words[0] in self._ignored:
+            words = words[1:]
+        said = _cut(" ".join(words), 40)
+        if plain == name and named.verb is not None and risk in ("low", named.effect.risk):
+            if words[0] == named.verb and not (named.effect is READ and named.verb in READ_NOUNS):
+                return f"{said.capitalize()} with {self._service}"
+            if named.effect is READ:
+                return f"Read the {said} with {self._service}"
+        return f"Use {_cut(plain, 40)} of {self._service}"
 
     def _shared(self, name: str, title: str, description: str, labels: Collection[str]) -> str:
         scope_id = f"{self._prefix}:{name}"
@@ -248,7 +275,7 @@ class Proposer:
         ]
         if silent:
             names = _cut(shown(", ".join(silent)), 300)
-            text = f"only their names say that they read, the server does not: {names}"
+            text = f"guessed low, because only their names say that they read, the server does not: {names}"
             self.doubts.append(Doubt("tools", "", text))
 
 
@@ -332,9 +359,15 @@ def _doubts(
         yield "its name says that it reads, but the server says that it changes something"
     if programs:
         yield f"the caller decides what it does, by {', '.join(programs)}: {risk}, whatever its name says"
-    said = _WORRYING.search(str(definition.get("description") or ""))
+    said = _worries(definition)
     if named.effect is READ and said:
-        yield f"its name says that it reads, but its description has the word “{said[0].lower()}”"
+        yield f"its name says that it reads, but its description has the word “{said}”"
+
+
+def _worries(definition: Definition) -> str | None:
+    """Return a word of the description that says more than reading."""
+    said = _WORRYING.search(str(definition.get("description") or ""))
+    return said[0].lower() if said else None
 
 
 def _risk(scope: Scope) -> Risk:

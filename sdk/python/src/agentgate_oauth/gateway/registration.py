@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 
 from ..models import Scope
-from .config import ConfigError, Gateway, Line, Risk
+from .config import ConfigError, Gateway, Line, Risk, ToolLine
 from .effects import higher
-from .proposing import asks_by_default, in_order
+from .proposing import MAX_WORDS, asks_by_default, in_order
 
 AnyScope = str | Mapping[str, Any]
 TIMEOUT_SECONDS = 10
 MAX_SCOPES = 100
+GUESSED = "Its risk and data labels are guesses from its name"
 
 
 def lines_of(gateway: Gateway) -> Iterator[tuple[tuple[str, ...], Line]]:
@@ -102,6 +103,18 @@ def require_gate(url: str) -> None:
         raise ConfigError(f"AgentGate at {url} calls itself {own}, and clients compare. Use --url {own}")
 
 
+def described(description: str, *, is_guessed: bool) -> str:
+    """Return what users read about a scope, marked if its risk and labels are guesses."""
+    if not is_guessed:
+        return description
+    most = MAX_WORDS - len(GUESSED) - 2
+    return f"{description if len(description) <= most else f'{description[: most - 1]}…'}. {GUESSED}"
+
+
+def _is_guessed(line: Line) -> bool:
+    return isinstance(line, ToolLine) and line.guessed
+
+
 def _own_scope(gateway: Gateway, name: str, lines: Sequence[Line]) -> Mapping[str, Any]:
     texts = gateway.scopes.get(name)
     if texts is None:
@@ -113,7 +126,7 @@ def _own_scope(gateway: Gateway, name: str, lines: Sequence[Line]) -> Mapping[st
         "id": name,
         "riskLevel": higher(*risks),
         "title": texts.title,
-        "description": texts.description,
+        "description": described(texts.description, is_guessed=any(map(_is_guessed, lines))),
         "cannot": texts.cannot,
         "labels": in_order(texts.labels),
         "reversible": not any(line.asks for line in lines),
