@@ -217,8 +217,15 @@ def summarize(act: Act) -> RequestSummary:
         parts["recipient"] = Part(Kind.STATED, context["recipient"])
     target = context.get("target") or ("" if "recipient" in parts else act.resource)
     if target:
-        parts["target"] = Part(Kind.STATED, target)
+        parts["target"] = _target(target)
     return RequestSummary(_template(parts, stated), parts)
+
+
+def _target(target: Any) -> Part:
+    """Return the target as a sentence shows it. A gateway sends "." for the folder that a server serves."""
+    if target in (".", ["."]):
+        return Part(Kind.OWN, _("everything in its folder"))
+    return Part(Kind.STATED, target)
 
 
 def further_fields(approval: Approval) -> list[str]:

@@ -191,7 +191,10 @@ def _reasons(approval: Approval) -> Iterator[str]:
 
 
 def _guard_reason() -> str:
-    return _("This task has read private data and content that others wrote, and wants to send something out.")
+    # The labels of calls say what these may do. Nobody has seen whether they did it.
+    return _(
+        "This task may have read private data and content that others wrote, and this request may send something out."
+    )
 
 
 def _main_facts(approval: Approval) -> Iterator[Fact]:

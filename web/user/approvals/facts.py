@@ -33,7 +33,7 @@ def labels() -> dict[str, str]:
         "diff": _("Changes"),
         "arguments": _("Everything that is sent"),
         "definition": _("Version of the tool"),
-        "labels": _("What it does with data"),
+        "labels": _("What it may do with data"),
     }
 
 

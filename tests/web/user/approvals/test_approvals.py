@@ -12,6 +12,7 @@ from accounts.models import User
 from approvals.models import Approval
 from consent.models import Consent
 from consent.pausing import pause_all_agents
+from consent.terms import DATA_FLOW
 from core import clock
 from developers.models import Developer, Organization
 from tests.approvals import Asks, make_approval
@@ -84,7 +85,7 @@ class TestThePage:
         digests = {"arguments": "a" * 64, "definition": "b" * 64}
         named = {"recipient": "bob@acme.com", "labels": ["outbound", "private"]}
         words = words_of(as_ada, page(asks(context={**digests, **named})))
-        assert "What it does with data Reads private data and Can send data out" in words
+        assert "What it may do with data Reads private data and Can send data out" in words
         assert (
             "An approval covers exactly what the agent sends now, also what is not shown here. "
             "An approval covers only the tool as the service describes it now." in words
@@ -96,6 +97,18 @@ class TestThePage:
         listed = words_of(as_ada, "/approvals")
         assert "arguments" not in listed
         assert "labels" not in listed
+
+    def test_never_says_as_a_fact_what_labels_only_suggest(self, as_ada: Client, asks: Asks) -> None:
+        words = words_of(as_ada, page(asks(context={"labels": ["outbound"]}, asked_by_rule=DATA_FLOW)))
+        assert "may have read private data" in words
+        assert "this request may send something out" in words
+        assert "wants to send" not in words
+
+    @cases("target", [".", ["."]], ids=str)
+    def test_says_in_words_what_the_folder_of_a_server_is(self, as_ada: Client, asks: Asks, target: Any) -> None:
+        words = words_of(as_ada, page(asks(context={"target": target})))
+        assert ": everything in its folder" in words
+        assert "Target ." in words, "as it was sent, too"
 
     def test_shows_other_values_of_these_fields_as_they_were_sent(self, as_ada: Client, asks: Asks) -> None:
         words = words_of(as_ada, page(asks(context={"arguments": "A" * 64, "labels": ["private", "x"]})))
