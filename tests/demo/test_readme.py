@@ -60,7 +60,7 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
     """curl takes the place of the proxy that ends TLS: it sends a header that the server trusts from loopback."""
     (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')
     steps = blocks("sh", "The eight steps, with curl")
-    functions = "".join(re.findall(r"^(?:export AGENTGATE_URL=|API=|new\(|field\(|send\().*\n", steps, re.M))
+    (functions,) = re.findall(r"^export AGENTGATE_URL=.*?^send\(\).*?\n", steps, re.M | re.S)
     (developer,) = re.findall(r"AGENTGATE_API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
     (user,) = re.findall(r"^ACCOUNT=.*\nsend .*?/users/register.*\n", steps, re.M)
     settings = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}

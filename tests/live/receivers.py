@@ -3,20 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests import production
-from tests.clean_environment import SDK
 from tests.live.oauth import node
-from tests.live.oauth.services import blocks, running
+from tests.live.oauth.services import blocks, command_line, running
 from tests.programs import find_program
 
 PAGE = "events.md"
-AGENTGATE = f"PYTHONPATH={SDK / 'src'} exec {sys.executable} -c 'from agentgate_oauth.cli import main; main()'"
 
 
 class Receiver(NamedTuple):
@@ -57,12 +54,10 @@ def in_javascript(secret: str, port: int, folder: Path) -> Iterator[Receiver]:
 @contextmanager
 def following(folder: Path, **environment: str) -> Iterator[None]:
     """Run the commands that follow the feed, in the folder, until the block ends. The syslog is the socket `syslog`."""
-    programs = folder / "bin"
-    programs.mkdir()
+    programs = command_line(folder)
     logger = f"exec {find_program('bsdutils', 'logger')} --socket {folder / 'syslog'}"
-    for name, command in (("agentgate", AGENTGATE), ("logger", logger)):
-        (programs / name).write_text(f'#!/bin/sh\n{command} "$@"\n')
-        (programs / name).chmod(0o755)
+    (programs / "logger").write_text(f'#!/bin/sh\n{logger} "$@"\n')
+    (programs / "logger").chmod(0o755)
     path = f"{programs}:{os.environ['PATH']}"
     begun = [
         subprocess.Popen(

@@ -146,7 +146,7 @@ def test_the_client_of_the_fastmcp_page_prints_what_the_page_says(reader: Callab
     (command,) = [block for block in blocks(newcomer.page, "sh") if "fastmcp import Client" in block]
     (said,) = re.findall(r"It prints `(.*?)`", newcomer.text)
     for url in newcomer.serve("/mcp"):
-        printed = newcomer.run(command.replace("http://127.0.0.1:9000/mcp", url))
+        printed = newcomer.run(command.replace("http://127.0.0.1:9003/mcp", url))
     assert printed == f"{said}\n"
 
 

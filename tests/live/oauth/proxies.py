@@ -39,7 +39,7 @@ class Setting:
         places = {
             "127.0.0.1:8080": f"127.0.0.1:{self.port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.gate}",
-            "127.0.0.1:9000": f"127.0.0.1:{self.service}",
+            "127.0.0.1:9004": f"127.0.0.1:{self.service}",
             "/etc/haproxy/": f"{self.folder}/",
             "/var/www/html": f"{self.folder}/html",
             "Basic cmVzXy4uLjpyc18uLi4=": self.credential,

@@ -2,17 +2,17 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
-import pytest
 
+from tests.clean_environment import SDK
 from tests.live.gate import Developer, Gate
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port
@@ -77,22 +77,26 @@ def tickets_over_mcp(gate: Gate, developer: Developer, folder: Path) -> Iterator
     server = register(gate, developer, "protect-fastmcp.md", url)
     script = folder / f"tickets-{port}.py"
     script.write_text(code_on("protect-fastmcp.md"))
-    environment = {**server, "PORT": str(port), "PYTHONPATH": str(ROOT / "sdk" / "python" / "src")}
+    environment = {**server, "PORT": str(port), "PYTHONPATH": str(SDK / "src")}
     with running([sys.executable, str(script)], environment, url, folder / f"tickets-{port}.log"):
         yield url
 
 
 def register(gate: Gate, developer: Developer, page: str, identifier: str, prefix: str = "tickets") -> dict[str, str]:
-    """Run the page's request, and return the variables that it exports; a prefix belongs to one organization."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    (script,) = [block for block in blocks(page, "sh") if "/resource-servers" in block]
-    script = re.sub(r'"identifier": "[^"]+"', f'"identifier": "{identifier}"', script).replace(
-        '"tickets:', f'"{prefix}:'
-    )
+    """Run the page's commands, and return the variables that they export; a prefix belongs to one organization."""
+    (script,) = [block for block in blocks(page, "sh") if "resource-servers create" in block]
+    script = re.sub(r"http://127\.0\.0\.1:[^ ]+", identifier, script).replace('"tickets:', f'"{prefix}:')
     script = f'set -eu\n{script}echo "$AGENTGATE_RESOURCE_SERVER_ID $AGENTGATE_RESOURCE_SERVER_SECRET"'
-    environment = {**os.environ, "AGENTGATE_URL": gate.url, "AGENTGATE_API_KEY": developer.api_key}
-    ran = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    with TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "PATH": f"{command_line(Path(folder))}:{os.environ['PATH']}",
+            "AGENTGATE_URL": gate.url,
+            "AGENTGATE_API_KEY": developer.api_key,
+        }
+        ran = subprocess.run(
+            ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     server_id, secret = ran.stdout.split()
     return {
@@ -100,3 +104,13 @@ def register(gate: Gate, developer: Developer, page: str, identifier: str, prefi
         "AGENTGATE_RESOURCE_SERVER_ID": server_id,
         "AGENTGATE_RESOURCE_SERVER_SECRET": secret,
     }
+
+
+def command_line(folder: Path) -> Path:
+    """Write the command `agentgate` of this checkout's SDK, and return its folder, for `PATH`."""
+    programs = folder / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    run = f"PYTHONPATH={SDK / 'src'} exec {sys.executable} -c 'from agentgate_oauth.cli import main; main()'"
+    (programs / "agentgate").write_text(f'#!/bin/sh\n{run} "$@"\n')
+    (programs / "agentgate").chmod(0o755)
+    return programs
