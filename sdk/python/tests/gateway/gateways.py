@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 import httpx
 import uvicorn
 from fastmcp import Client, Context, FastMCP
+from fastmcp.tools.base import ToolResult
+from mcp import MCPError
 
 from agentgate_oauth.gateway import lock
 from agentgate_oauth.gateway.config import Limits, Upstream, dump, parse
@@ -136,6 +138,7 @@ class Notes(FastMCP[Any]):
         super().__init__("Notes", instructions="Keep notes short.")
         self.called: list[tuple[str, Any]] = []
         self.meta: dict[str, Any] = {}
+        self.answers: Mapping[str, Any] = {}
         self.blocker = threading.Event()
         self.blocker.set()
         self.paying = threading.Event()
@@ -151,16 +154,21 @@ class Notes(FastMCP[Any]):
         async def write_note(name: str, text: str, context: Context) -> str:
             request = context.request_context
             self.meta = dict(request.meta or {}) if request else {}
+            self.answers = context.input_responses or {}
             called.append(("write_note", name))
             while not self.blocker.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             return f"written: {name}"
 
         @self.tool(description="Pay someone")
-        async def pay(to: str, amount: str, fails: bool = False) -> dict[str, str]:
+        async def pay(to: str, amount: str, fails: str = "") -> Any:
             called.append(("pay", amount))
             while not self.paying.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+            if fails == "protocol":
+                raise MCPError(-32602, "no money")
+            if fails == "with_total":
+                return ToolResult("no money", structured_content={"total": "0"}, is_error=True)
             if fails:
                 raise ValueError("no money")
             return {"total": "7.50"}

@@ -181,6 +181,36 @@ async def test_one_user_cannot_hold_all_requests(
     assert [(await one).status_code for one in waiting] == [200, 200]
 
 
+async def test_a_session_has_one_stream(served: Served) -> None:
+    session = await open_session(served, "ada.agent")
+    headers = {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25", "Last-Event-ID": "1"}
+    headers |= {"Accept": "text/event-stream", "Authorization": "Bearer ada.agent"}
+    statuses: list[int] = []
+    async with httpx.AsyncClient() as http:
+
+        async def listen() -> None:
+            async with http.stream("GET", f"{served.url}/mcp", headers=headers) as answer:
+                statuses.append(answer.status_code)
+                async for _ in answer.aiter_bytes():
+                    pass
+
+        listening = [asyncio.create_task(listen()) for _ in range(6)]
+        await until(lambda: len(statuses) == 6)
+        assert sorted(statuses) == [200, *[409] * 5]
+        # The end does not wait for streams.
+        assert await served.bounds.drain(1)
+        for one in listening:
+            one.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
+    await until(lambda: not served.bounds._streams)
+
+
+async def test_a_refused_request_opens_no_session(served: Served) -> None:
+    for method in ("GET", "DELETE"):
+        assert (await send(served, method, "ada.agent")).status_code == 400
+    assert not served.bounds._sessions
+
+
 async def test_bodies_are_bounded_in_size_and_time(
     gate: FakeGate, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

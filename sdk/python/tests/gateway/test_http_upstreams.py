@@ -45,28 +45,28 @@ async def attack(pool: Upstreams, how: str, user: str = "u", era: Any = "legacy"
 
 
 @pytest.mark.parametrize(
-    "how, problem, sent",
+    "how, problem",
     [
-        ("large_json", "has more than 100,000 bytes", True),
-        ("large_event", "exceeded the 100000 byte limit", True),
-        ("cut", "ended without a response", True),
-        ("malformed", "Failed to parse JSON", True),
-        ("compressed", "compressed its answer", True),
-        ("redirect", "answered with HTTP status 307", False),
-        ("unauthorized", "answered with HTTP status 401", False),
-        ("broken", "answered with HTTP status 502", True),
-        ("forget", "has forgotten the session", False),
+        ("large_json", "has more than 100,000 bytes"),
+        ("large_event", "exceeded the 100000 byte limit"),
+        ("cut", "ended without a response"),
+        ("malformed", "Failed to parse JSON"),
+        ("compressed", "compressed its answer"),
+        ("redirect", "answered with HTTP status 307"),
+        ("unauthorized", "answered with HTTP status 401"),
+        ("broken", "answered with HTTP status 502"),
+        ("forget", "has forgotten the session"),
     ],
 )
-async def test_what_is_not_an_answer_is_an_error(
-    hostile: HostileServer, how: str, problem: str, sent: bool
+async def test_after_what_is_not_an_answer_the_outcome_is_unknown(
+    hostile: HostileServer, how: str, problem: str
 ) -> None:
     with hostile_server() as elsewhere:
         hostile.elsewhere = elsewhere.url
         async with pool_of(hostile.url) as pool:
             with pytest.raises(UpstreamError, match=problem) as raised:
                 await attack(pool, how)
-            assert raised.value.sent is sent
+            assert raised.value.sent
             assert "headers" not in await attack(pool, "headers_of_request")
             assert not elsewhere.seen
 

@@ -10,6 +10,7 @@ import pytest
 from fastmcp.exceptions import ToolError
 from fastmcp.tools.base import ToolResult
 from gateways import FakeGate, Notes, Served, until
+from mcp import MCPError
 
 from agentgate_oauth.gateway import money, turns
 from agentgate_oauth.gateway.config import Amount, Context, ToolLine
@@ -40,11 +41,21 @@ async def test_the_final_amount_is_committed(gate: FakeGate, served: Served) -> 
     assert gate.settled == [("commit", {"value": "7.50", "currency": "EUR"})]
 
 
-async def test_an_error_of_the_upstream_gives_the_money_back(gate: FakeGate, served: Served) -> None:
+@pytest.mark.parametrize(
+    "how, settled",
+    [
+        ("tool", WHOLE),
+        ("protocol", WHOLE),
+        ("with_total", ("commit", {"value": "0", "currency": "EUR"})),
+    ],
+)
+async def test_an_upstream_may_act_and_then_answer_an_error(
+    gate: FakeGate, served: Served, how: str, settled: Any
+) -> None:
     async with served.client() as client:
-        with pytest.raises(ToolError, match="no money"):
-            await client.call_tool("pay", {**PAY, "fails": True})
-    assert [act for act, _ in gate.settled] == ["void"]
+        with pytest.raises((ToolError, MCPError), match="no money"):
+            await client.call_tool("pay", {**PAY, "fails": how})
+    assert gate.settled == [settled]
 
 
 @pytest.mark.parametrize(

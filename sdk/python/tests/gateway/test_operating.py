@@ -50,7 +50,7 @@ async def test_a_shadow_blocks_nothing_and_says_what_it_would(
             await client.call_tool("write_note", {"name": "a", "text": "b"})
             await client.call_tool("pay", {"to": "b", "amount": "1"})
             with pytest.raises(ToolError):  # the upstream's own error, about an amount that is none
-                await client.call_tool("pay", {"to": "b", "amount": "x", "fails": True})
+                await client.call_tool("pay", {"to": "b", "amount": "x", "fails": "tool"})
             gate.is_down = True
             await client.call_tool("read_note", {"name": "b"})
             with pytest.raises(ToolError, match="Unknown tool"):

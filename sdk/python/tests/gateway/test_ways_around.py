@@ -125,29 +125,46 @@ async def test_what_an_approval_does_not_cover_is_not_forwarded(
     notes: Notes, served: Served, mode: str
 ) -> None:
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    # FastMCP's servers let the last one choose another version of a tool than the pinned one.
-    meta = {"account": "eve", "traceparent": traceparent, "fastmcp": {"version": "9"}}
+    protocol = "io.modelcontextprotocol/"
+    meta: dict[str, Any] = {
+        "account": "mallory",
+        # FastMCP's servers let it choose another version of a tool than the pinned one.
+        "fastmcp": {"version": "9"},
+        f"{protocol}account": "mallory",
+        f"{protocol}related-task": {"taskId": "mallory"},
+        "traceparent": traceparent,
+        "tracestate": {"to": "mallory"},
+    }
     async with served.client(mode=mode) as client:
         await client.call_tool("write_note", {"name": "a", "text": "b"}, meta=meta)
-    assert not notes.meta.keys() & {"account", "fastmcp"}
-    assert "traceparent" in notes.meta
+        assert notes.meta["traceparent"] == traceparent
+        assert "mallory" not in str(notes.meta)
+        meta = {"traceparent": {"to": "mallory"}, "tracestate": "x" * 513}
+        if mode == "legacy":  # else mcp refuses it
+            meta[f"{protocol}logLevel"] = ["mallory"]
+        await client.call_tool("write_note", {"name": "a", "text": "b"}, meta=meta)
+        assert "mallory" not in str(notes.meta)
+        assert "tracestate" not in notes.meta
 
 
 @pytest.mark.parametrize(
-    "name, answer, is_covered",
+    "name, is_covered",
     [
-        ("question", {"action": "accept"}, True),
-        ("agentgate:question", {"action": "accept"}, True),
-        ("agentgate:apr_1", {"action": "accept", "content": {"to": "eve"}}, True),
-        ("agentgate:apr_1", {"action": "accept"}, False),
+        ("question", True),
+        ("agentgate:apr_1", True),  # by an upstream that has a guard itself
+        ("agentgate-gateway:apr_1", False),
+        ("agentgate-gateway:PayEve", False),
     ],
 )
 async def test_an_approval_covers_what_the_upstream_is_answered(
-    gate: FakeGate, served: Served, name: str, answer: dict[str, Any], is_covered: bool
+    gate: FakeGate, notes: Notes, served: Served, name: str, is_covered: bool
 ) -> None:
-    call = message("tools/call", name="read_note", arguments={"name": "a"}, inputResponses={name: answer})
-    await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "read_note"})
+    answers = {name: {"action": "accept", "_meta": {"to": "eve"}}}
+    arguments = {"name": "a", "text": "b"}
+    call = message("tools/call", name="write_note", arguments=arguments, inputResponses=answers)
+    await post(served, call, **{"Mcp-Method": "tools/call", "Mcp-Name": "write_note"})
     assert ("input" in gate.verified[0]["context"]) is is_covered
+    assert set(notes.answers) == ({name} if is_covered else set())
 
 
 @pytest.mark.parametrize("name", [[1] * 60_000, [[[0] * 300] * 300], {str(n): n for n in range(60_000)}])

@@ -17,6 +17,7 @@ from mcp_types import InputRequiredResult
 
 from ..integrations._fastmcp_approval import Shown, report_decided, show_link
 from ..service import Guard, Refusal
+from .transports import OWN_INPUT
 
 logger = logging.getLogger("agentgate_oauth.gateway")
 ResultT = TypeVar("ResultT")
@@ -141,7 +142,7 @@ async def wait_for_user(
 async def _show(refusal: Refusal, seconds: float) -> Shown | InputRequiredResult:
     """Show the link through the client. A client that does not answer is one that cannot."""
     try:
-        return await asyncio.wait_for(show_link(refusal), max(seconds, 1.0))
+        return await asyncio.wait_for(show_link(refusal, OWN_INPUT), max(seconds, 1.0))
     except asyncio.TimeoutError:
         return Shown.NOT_OPENED
 

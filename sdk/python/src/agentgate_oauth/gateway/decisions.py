@@ -14,7 +14,7 @@ from typing import Any
 from fastmcp.exceptions import FastMCPError
 from fastmcp.server.dependencies import get_context
 from mcp.shared.exceptions import MCPError
-from mcp_types import ElicitResult, InputRequiredResult
+from mcp_types import InputRequiredResult
 
 from ..errors import AgentGateError, ApiError, ReservationDeniedError
 from ..models import Decision
@@ -32,6 +32,7 @@ from .logs import Report, reported
 from .money import Money, final_amount
 from .pinning import Pins
 from .question import Asked, Refused, require_few_values
+from .transports import OWN_INPUT
 from .turns import Turns
 from .upstreams import UpstreamClient, UpstreamError, UpstreamFailed, Upstreams, front_era
 
@@ -42,11 +43,16 @@ current_client: ContextVar[UpstreamClient] = ContextVar("agentgate_gateway_clien
 _CHALLENGE = Challenge()
 # How the gate answers a question that is malformed, or larger than it reads.
 _UNREADABLE = (400, 413)
-# The answer to a link that the gateway has shown. It says nothing but whether the user opened it.
-_OUR_INPUT = re.compile(r"agentgate:apr_[A-Za-z0-9]{1,64}")
-# What of `_meta` is forwarded, beside what belongs to the protocol. An approval covers no other.
-_FORWARDED_META = frozenset({"progressToken", "progress_token", "traceparent", "tracestate"})
-_PROTOCOL_META = "io.modelcontextprotocol/"
+_TRACE_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_STATE = re.compile("[ -~]{1,512}")
+# What of `_meta` is forwarded, if it has its form. An approval covers no other. A session with an upstream
+# states the members of the protocol itself. The traces are those of W3C Trace Context.
+_FORWARDED_META: Mapping[str, Callable[[Any], bool]] = {
+    "progressToken": lambda value: True,  # mcp has checked it
+    "progress_token": lambda value: True,
+    "traceparent": lambda value: isinstance(value, str) and bool(_TRACE_PARENT.fullmatch(value)),
+    "tracestate": lambda value: isinstance(value, str) and bool(_TRACE_STATE.fullmatch(value)),
+}
 
 
 @dataclass(frozen=True)
@@ -286,7 +292,7 @@ class Decisions:
     async def _settle(
         self, reservation: AsyncReservation, line: object, question: Question, result: Any
     ) -> None:
-        if result.is_error or hasattr(result, "input_required") or not isinstance(line, ToolLine):
+        if hasattr(result, "input_required") or not isinstance(line, ToolLine):
             task = self.money.void(reservation)
         else:
             task = self.money.commit(reservation, final_amount(line, question.context["amount"], result))
@@ -334,7 +340,7 @@ def _input_digest() -> str | None:
     given = {
         name: answer.model_dump(mode="json", by_alias=True)
         for name, answer in (context.input_responses or {}).items()
-        if not (_OUR_INPUT.fullmatch(name) and isinstance(answer, ElicitResult) and not answer.content)
+        if not name.startswith(OWN_INPUT)
     }
     require_few_values(given)
     state = context.request_state
@@ -351,7 +357,7 @@ def _clear_meta() -> None:
     context = get_context().request_context
     meta: Any = context.meta if context else None
     for name in list(meta or ()):
-        if name not in _FORWARDED_META and not name.startswith(_PROTOCOL_META):
+        if name not in _FORWARDED_META or not _FORWARDED_META[name](meta[name]):
             del meta[name]
 
 
@@ -378,7 +384,10 @@ def _permit_of(caller: Caller, decision: Decision | None, reservation: AsyncRese
 
 
 def _may_have_acted(error: BaseException, client: UpstreamClient) -> bool:
-    """Return whether the upstream may have acted, although it gave no result."""
-    if isinstance(error, (Denied, MCPError)):
+    """Return whether the upstream may have acted, although it gave no result.
+
+    It may act and then answer an error. Only a request that was not sent has certainly done nothing.
+    """
+    if isinstance(error, Denied):
         return False
     return error.sent if isinstance(error, UpstreamError) else client.sent

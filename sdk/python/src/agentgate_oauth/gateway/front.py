@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -128,6 +128,7 @@ class Bounds:
         self.is_stopping = False
         self._idle_seconds = idle_seconds
         self._requests: Counter[str] = Counter()
+        self._streams: set[tuple[str, str]] = set()
         self._opening: Counter[str] = Counter()
         self._sessions: dict[str, Session] = {}
         self._idle = asyncio.Event()
@@ -151,6 +152,19 @@ class Bounds:
                     del counted[owner]
             if not self._requests:
                 self._idle.set()
+
+    def may_stream(self, owner: str, session_id: str) -> bool:
+        """Return whether the session has no stream yet. mcp checks that, but before it notes it."""
+        return (owner, session_id) not in self._streams
+
+    @contextmanager
+    def stream(self, owner: str, session_id: str) -> Iterator[None]:
+        """Note the stream of a session, which stays open while that does. `drain` does not wait for it."""
+        self._streams.add((owner, session_id))
+        try:
+            yield
+        finally:
+            self._streams.discard((owner, session_id))
 
     @contextmanager
     def using(self, session_id: str | None) -> Any:
@@ -225,16 +239,23 @@ class Front:
         owner = token.subject or token.client_id
         session_id = Headers(scope=scope).get("mcp-session-id")
         is_opening = session_id is None and _is_of_handshake_era(scope)
-        refused = self._refused(scope, owner, is_opening)
+        refused = self._refused(scope, owner, session_id, is_opening)
         if refused is not None:
             return await refused(scope, receive, send)
         with self._bounds.using(session_id):
+            if scope["method"] == "GET" and session_id is not None:
+                with self._bounds.stream(owner, session_id):
+                    return await self._app(_from_now(scope), receive, self._watched(send, scope, owner))
             if scope["method"] != "POST":
                 return await self._app(scope, receive, self._watched(send, scope, owner))
             with self._bounds.request(owner, is_opening):
                 await self._post(scope, receive, send, owner, frozenset(token.scopes))
 
-    def _refused(self, scope: Scope, owner: str, is_opening: bool) -> JSONResponse | None:
+    def _refused(
+        self, scope: Scope, owner: str, session_id: str | None, is_opening: bool
+    ) -> JSONResponse | None:
+        if scope["method"] == "GET" and session_id and not self._bounds.may_stream(owner, session_id):
+            return _error(409, "conflict", "The session has a stream already. Close it first.")
         if scope["method"] != "POST":
             return None
         if not self._bounds.may_begin(owner):
@@ -284,7 +305,7 @@ class Front:
             if message["type"] == "http.response.start":
                 if message["status"] == 404 or (scope["method"] == "DELETE" and message["status"] < 300):
                     self._bounds.ended(asked)
-                elif opened := dict(message["headers"]).get(_SESSION_ID):
+                elif message["status"] < 300 and (opened := dict(message["headers"]).get(_SESSION_ID)):
                     self._bounds.opened(opened.decode("latin-1"), owner)
             await send(message)
 
@@ -380,6 +401,11 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def _from_now(scope: Scope) -> Scope:
+    """Return a request for a stream as one for what comes from now on: the gateway stores no events."""
+    return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"last-event-id"]}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

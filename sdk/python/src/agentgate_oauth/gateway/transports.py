@@ -63,6 +63,8 @@ EXIT_SECONDS = 0.1  # between the end of the output and the exit
 EXTRA_SECONDS = 30  # beyond call_seconds, after which a response stream is given up
 CHUNK_BYTES = 65_536
 SHORTEST_SECRET = 6
+# How the names begin of what the gateway itself asks clients. The answers are not for upstreams.
+OWN_INPUT = "agentgate-gateway:"
 
 _CHANGED = frozenset(
     {
@@ -461,6 +463,8 @@ class _Sent(_Wrapped):
     """What the session writes. It notes which requests of the upstream have their answer."""
 
     async def send(self, item: SessionMessage, /) -> None:
+        if isinstance(item.message, JSONRPCRequest):
+            _remove_own_input(item.message.params or {})
         await self._stream.send(item)
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
             self._transport.answered(item.message.id)
@@ -515,6 +519,13 @@ class _Pace:
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._then) * self._rate)
         self._then = now
+
+
+def _remove_own_input(params: dict[str, Any]) -> None:
+    """Remove the answers to what the gateway asked itself, which no approval covers."""
+    given = params.pop("inputResponses", None) or {}
+    if others := {name: answer for name, answer in given.items() if not name.startswith(OWN_INPUT)}:
+        params["inputResponses"] = others
 
 
 def _has_huge_number(params: Mapping[str, Any] | None) -> bool:

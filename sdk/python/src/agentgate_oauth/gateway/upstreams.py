@@ -484,10 +484,10 @@ class _Session:
             return error
         if text == _SESSION_GONE and call.status == 404:
             self.retire()
-            return UpstreamEnded(upstream, "has forgotten the session", sent=False)
+            return UpstreamEnded(upstream, "has forgotten the session", sent=call.sent)
         if text == _HTTP_ERROR or 300 <= call.status < 400:
             problem = f"answered with HTTP status {call.status}"
-            return UpstreamEnded(upstream, problem, sent=call.status >= 500)
+            return UpstreamEnded(upstream, problem, sent=call.sent)
         if code in _UNANSWERED:
             return UpstreamEnded(upstream, f"did not answer: {_shortened(text)}", sent=call.sent)
         return error

@@ -29,13 +29,16 @@ class Shown(Enum):
     NOT_OPENED = "not opened"
 
 
-async def show_link(refusal: Refusal) -> Shown | InputRequiredResult:
-    """Show the user the refusal's link. Return the call's result if the client must be asked with that."""
+async def show_link(refusal: Refusal, prefix: str = "agentgate:") -> Shown | InputRequiredResult:
+    """Show the user the refusal's link. Return the call's result if the client must be asked with that.
+
+    The name of what the client is asked begins with `prefix`.
+    """
     context = _context()
     if context is None or refusal.approval_url is None or not _can_open_urls(context.session):
         return Shown.NOT_OPENED
     if context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        return _shown_by_retry(context, refusal)
+        return _shown_by_retry(context, refusal, prefix)
     if not context.session.can_send_request:
         return Shown.NOT_OPENED
     return await _shown_by_request(context, refusal)
@@ -63,9 +66,9 @@ def _can_open_urls(session: Any) -> bool:
     return bool(elicitation and elicitation.url is not None)
 
 
-def _shown_by_retry(context: Any, refusal: Refusal) -> Shown | InputRequiredResult:
+def _shown_by_retry(context: Any, refusal: Refusal, prefix: str) -> Shown | InputRequiredResult:
     # The name contains the approval, so the answer about another one does not count.
-    name = f"agentgate:{refusal.approval_id}"
+    name = f"{prefix}{refusal.approval_id}"
     answer = (context.input_responses or {}).get(name)
     if answer is None:
         asked = ElicitRequest(params=ElicitRequestURLParams(message=_MESSAGE, url=str(refusal.approval_url)))
