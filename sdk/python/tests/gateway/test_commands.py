@@ -370,6 +370,26 @@ def test_a_rug_pull_is_found_shown_and_accepted(
     assert "no upstream" in cli.error("gateway", "accept", "--upstream", "box", code=2)["detail"]
 
 
+def test_a_template_that_takes_long_to_match_is_refused(
+    cli: Cli, gate: Gate, init: tuple[str, ...], upstream: Changing
+) -> None:
+    slow, said = "notes://{a}-{b}", "in one segment"
+
+    def read(a: str, b: str) -> str:
+        return a + b
+
+    upstream.resource(slow)(read)
+    try:
+        assert said in cli(*init)
+        assert said in cli("gateway", "accept")
+        assert said in cli.error("gateway", "accept", slow)["detail"]
+        assert [one["name"] for one in cli.json("gateway", "check")["problems"] if said in one["text"]] == [
+            slow
+        ]
+    finally:
+        upstream.local_provider.remove_template(slow)
+
+
 def test_a_tool_without_a_line_stays_hidden(cli: Cli, made: Files, upstream: Changing) -> None:
     gateway = config.load(made.config)
     drive = gateway.upstreams["drive"]

@@ -86,8 +86,9 @@ def test_a_flood_of_findings_and_texts_is_bounded() -> None:
 
 
 def test_what_has_no_canonical_form_is_not_usable() -> None:
-    assert not is_usable("x", {"a": 2**60}) and not is_usable("", {}) and not is_usable("x" * 201, {})
-    assert is_usable("x", {"a": 1})
+    for name, definition in (("x", {"a": 2**60}), ("", {}), ("x" * 201, {})):
+        assert not is_usable("tools", name, definition)
+    assert is_usable("tools", "x", {"a": 1})
     found = inspect(Definitions(tools={"x": {"a": 2**60}}))
     assert "cannot be pinned" in found[0].problem
     assert usable(Definitions(tools={"x": {"a": 2**60}, "y": {}})) == Definitions(tools={"y": {}})

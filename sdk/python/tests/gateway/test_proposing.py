@@ -10,7 +10,8 @@ import pytest
 from agentgate_oauth.gateway.config import ToolLine, Upstream
 from agentgate_oauth.gateway.effects import RISKS, effect_of
 from agentgate_oauth.gateway.lock import Definitions
-from agentgate_oauth.gateway.proposing import MAX_TITLE, MAX_TOOL_SCOPES, MAX_WORDS, Proposer, glob_of
+from agentgate_oauth.gateway.proposing import MAX_TITLE, MAX_TOOL_SCOPES, MAX_WORDS, Proposer
+from agentgate_oauth.gateway.uris import glob_of
 from agentgate_oauth.models import Scope
 
 CATALOGUE = {

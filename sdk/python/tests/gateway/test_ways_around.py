@@ -9,7 +9,8 @@ from fastmcp.exceptions import ToolError
 from gateways import MODERN, FakeGate, Notes, Served, gateway, message, post
 from mcp.shared.exceptions import MCPError
 
-from agentgate_oauth.gateway import lock
+from agentgate_oauth.gateway import config, lock
+from agentgate_oauth.gateway.catalogue import Catalogue
 from agentgate_oauth.gateway.files import Files
 
 
@@ -35,7 +36,15 @@ async def test_a_resource_without_a_line_is_not_read(gate: FakeGate, notes: Note
         for uri in uris:
             with pytest.raises(MCPError):
                 await client.read_resource(uri)
+        with pytest.raises(MCPError, match="more than 2,000 characters"):
+            await client.read_resource("notes://note/".ljust(2001, "-"))
     assert (gate.verified, notes.called) == ([], [])
+
+
+def test_a_pinned_template_that_takes_long_to_match_is_not_served(files: Files) -> None:
+    gateway, pinned = config.load(files.config), lock.load(files.lock)["notes"]
+    slow = pinned.with_one("templates", "notes://note/{a}-{b}", {"name": "slow"})
+    assert {*Catalogue(gateway, {"notes": slow}).templates} == {"notes://note/{name}"}
 
 
 async def test_a_read_of_a_template_is_decided_by_its_uri(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..gateway import config, lock
 from ..gateway.accepting import accept, is_named
 from ..gateway.files import Files, load_credential
-from ..gateway.inspection import inspect_change, shown, usable
+from ..gateway.inspection import inspect_change, shown, unusable, usable
 from ..gateway.pinning import differences
 from ..gateway.proposing import Doubt
 from ..gateway.registration import changed, merged, scopes_of
@@ -56,42 +56,52 @@ def accept_changes(
         detail = f"{file} has no upstream {upstream}. It has {', '.join(gateway.upstreams)}."
         raise Failure("unknown_upstream", detail, exit_code=USAGE)
     pinned = lock.load(files.lock)
-    found = _find(gateway, pinned, upstream) if names or every or not scopes else []
-    accepted = found if every else _chosen(found, names, gateway)
+    found, refused = _find(gateway, pinned, upstream) if names or every or not scopes else ([], {})
+    accepted = found if every else _chosen(found, refused, names, gateway)
     if not accepted and not scopes:
-        _list(found)
+        _list(found, refused)
         return
     _accept(files, seen, gateway, pinned, accepted, scopes=scopes, yes=yes)
 
 
-def _find(gateway: config.Gateway, pinned: lock.Lock, only: str | None) -> list[Found]:
-    found = []
+def _find(gateway: config.Gateway, pinned: lock.Lock, only: str | None) -> tuple[list[Found], dict[str, str]]:
+    """Return what can be accepted, and the names of what cannot, with why."""
+    found, refused = [], dict[str, str]()
     for prefix, upstream in gateway.upstreams.items():
         if only in (None, prefix):
-            live = usable(read_live(prefix, upstream, gateway.limits))
+            offered = read_live(prefix, upstream, gateway.limits)
+            live = usable(offered)
+            refused |= {name: problem for _, name, problem in unusable(offered)}
             before = pinned.get(prefix, lock.Definitions())
             found += [Found(prefix, one, live) for one in differences(before, live)]
-    return found
+    return found, refused
 
 
-def _chosen(found: list[Found], names: Sequence[str], gateway: config.Gateway) -> list[Found]:
+def _chosen(
+    found: list[Found], refused: Mapping[str, str], names: Sequence[str], gateway: config.Gateway
+) -> list[Found]:
     """Return the changes with these names. Raises Failure if a name has none."""
     for name in names:
+        if name in refused:
+            raise Failure("cannot_be_accepted", f"{shown(name)} {refused[name]}.")
         if not any(is_named(one.change, [name], one.prefix, gateway.upstreams[one.prefix]) for one in found):
             detail = f"{shown(name)} does not differ from its pinned definition."
             raise Failure("nothing_to_accept", detail, hint="See what differs with: agentgate gateway accept")
     return [one for one in found if is_named(one.change, names, one.prefix, gateway.upstreams[one.prefix])]
 
 
-def _list(found: list[Found]) -> None:
+def _list(found: list[Found], refused: Mapping[str, str]) -> None:
     def text() -> None:
+        for name, problem in refused.items():
+            print_line(f"{shown(name)} {problem}.")
         if not found:
             print_line("Nothing differs from the pinned definitions.")
             return
         print_table([(one.prefix, one.change.kind, shown(one.change.name), one.change.what) for one in found])
         print_line("See and accept one with: agentgate gateway accept NAME, or all with --all")
 
-    show({"differences": [_document(one) for one in found]}, text)
+    why = [{"name": name, "problem": problem} for name, problem in refused.items()]
+    show({"differences": [_document(one) for one in found], "refused": why}, text)
 
 
 def _accept(

@@ -9,7 +9,7 @@ from ..errors import AgentGateError
 from ..gateway import config, lock
 from ..gateway.checking import Problem, check_scopes, check_shared, check_upstream
 from ..gateway.files import Credential, Files, load_credential
-from ..gateway.inspection import shown, usable
+from ..gateway.inspection import shown, unusable, usable
 from ..models import Scope
 from ..verifier import AgentGateVerifier
 from . import connection
@@ -80,10 +80,13 @@ def _check_upstreams(files: Files, gateway: config.Gateway) -> Iterator[Problem]
             text = f"has no pinned definitions. Accept them with: {command}"
             yield Problem(keys, text)
         try:
-            live = usable(read_live(prefix, upstream, gateway.limits))
+            offered = read_live(prefix, upstream, gateway.limits)
         except (config.ConfigError, Failure) as error:
             yield Problem(keys, str(error))
             continue
+        for kind, name, text in unusable(offered):
+            yield Problem((*keys, kind, name), text, is_note=True)
+        live = usable(offered)
         yield from check_upstream(prefix, upstream, pinned.get(prefix, lock.Definitions()), live)
     yield from check_shared(gateway, pinned)
 

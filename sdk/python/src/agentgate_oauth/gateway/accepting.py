@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..models import Scope
-from .catalogue import example_of, find_line
+from .catalogue import find_line
 from .checking import check_arguments
 from .config import Gateway, Line, ToolLine, Upstream, exposed_name
 from .effects import RISKS
 from .given import folders_of, root_of
 from .lock import Change, Definitions
 from .proposing import Doubt, Proposer
+from .uris import example_of
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from .config import Gateway, Line, Upstream, exposed_name
 from .lock import Definition, Definitions, Kind, Lock, digest
+from .uris import example_of, matches, problem_of, segments_of
 
 logger = logging.getLogger("agentgate_oauth.gateway")
 
 REQUEST_ACCESS = "request_access"
-_VARIABLE = re.compile(r"\{[^{}]*\}")
 
 
 @dataclass(frozen=True)
@@ -122,12 +120,10 @@ def find_line(lines: Mapping[str, Line], uri: str) -> Line | None:
     """Return the line of a URI: its own, else the first in the file whose glob or template matches it."""
     if uri in lines:
         return lines[uri]
-    return next((line for key, line in lines.items() if _glob(key).fullmatch(uri)), None)
-
-
-def example_of(template: str) -> str:
-    """Return a URI that a URI template has."""
-    return _VARIABLE.sub("x", template)
+    segments = segments_of(uri)
+    if segments is None:
+        return None
+    return next((line for key, line in lines.items() if matches(key, segments)), None)
 
 
 def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[Entry]:
@@ -137,7 +133,9 @@ def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[E
         if found := find_line(upstream.resources, uri):
             yield Entry("resources", prefix, uri, uri, found, definition, digest(definition), upstream)
     for template, definition in pinned.templates.items():
-        if found := find_line(upstream.resources, example_of(template)):
+        if problem := problem_of(template):
+            logger.error("%s of %s is not exposed: it %s", template[:200], prefix, problem)
+        elif found := find_line(upstream.resources, example_of(template)):
             yield Entry(
                 "templates", prefix, template, template, found, definition, digest(definition), upstream
             )
@@ -153,17 +151,3 @@ def _named(
             continue
         exposed = exposed_name(prefix, upstream, name)
         yield Entry(kind, prefix, name, exposed, line, definition, digest(definition), upstream)
-
-
-@lru_cache(maxsize=4096)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Compile a glob: `*` stays within a segment of the path, `**` does not, `?` is one character.
-
-    A variable of a URI template is like `*`, or with an operator like `**`.
-    """
-    parts = re.split(r"(\{[^{}]*\}|\*\*|\*|\?)", pattern)
-    meanings = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    for part in parts[1::2]:
-        if part.startswith("{"):
-            meanings[part] = ".*" if part[1] in "+#/?&;." else "[^/]*"
-    return re.compile("".join(meanings.get(part) or re.escape(part) for part in parts), re.DOTALL)

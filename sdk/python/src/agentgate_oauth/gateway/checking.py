@@ -14,7 +14,7 @@ from .arguments import (
     paths_among,
     unbounded,
 )
-from .catalogue import example_of, find_line
+from .catalogue import find_line
 from .config import ConfigError, Context, Gateway, Line, ToolLine, Upstream, exposed_name
 from .effects import READ, effect_of, words_of
 from .examples import refused_examples, takes_paths
@@ -22,6 +22,7 @@ from .inspection import inspect_change, shown
 from .lock import Change, Definition, Definitions, Lock
 from .pinning import differences
 from .registration import AnyScope, line_differences, lines_of, scope_differences, scope_id, scopes_of
+from .uris import example_of
 
 Keys = tuple[str, ...]
 

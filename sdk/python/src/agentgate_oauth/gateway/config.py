@@ -9,15 +9,27 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.events import AliasEvent
 
+from .uris import problem_of
+
 MAX_BYTES = 4_000_000
 Label = Literal["private", "untrusted", "outbound"]
 Risk = Literal["low", "standard", "high", "critical"]
+
+
+def _require_matched(pattern: str) -> str:
+    if problem := problem_of(pattern):
+        raise ValueError(f"it {problem}")
+    return pattern
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+# A URI, a glob or a URI template.
+Pattern = Annotated[Name, AfterValidator(_require_matched)]
 Scope = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)+$", max_length=100)]
 Prefix = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
@@ -129,7 +141,7 @@ class Upstream(_Strict):
     root: str | None = None
     prefixed: bool = False
     tools: dict[Name, ToolLine] = Field(default_factory=dict, max_length=1000)
-    resources: dict[Name, Line] = Field(default_factory=dict, max_length=1000)
+    resources: dict[Pattern, Line] = Field(default_factory=dict, max_length=1000)
     prompts: dict[Name, Line] = Field(default_factory=dict, max_length=1000)
 
     @model_validator(mode="after")

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from .lock import KINDS, Change, Definition, Definitions, digest
+from .lock import KINDS, Change, Definition, Definitions, Kind, digest
+from .uris import problem_of
 
 MAX_TEXT = 4000
 MAX_INSPECTED = 200_000
@@ -86,7 +87,7 @@ def inspect_definition(
 ) -> Iterator[Finding]:
     """Yield what is suspicious in one definition, at most `MAX_FINDINGS`."""
     where = f"{kind}.{shown(name)}"
-    if problem := _unusable(name, definition):
+    if problem := _unusable(kind, name, definition):
         yield Finding(where, problem, "")
     if not name.isascii():
         yield Finding(where, "has a name with characters that can look like others", shown(name))
@@ -113,23 +114,33 @@ def shown(text: str) -> str:
     return json.dumps(text)[1:-1].replace('\\"', '"')
 
 
-def is_usable(name: str, definition: Definition) -> bool:
+def is_usable(kind: str, name: str, definition: Definition) -> bool:
     """Return whether a definition can be pinned and exposed."""
-    return _unusable(name, definition) is None
+    return _unusable(kind, name, definition) is None
 
 
 def usable(definitions: Definitions) -> Definitions:
     """Return the definitions without those that cannot be pinned."""
-    for kind in KINDS:
-        for name, definition in definitions.of(kind).items():
-            if not is_usable(name, definition):
-                definitions = definitions.with_one(kind, name, None)
+    for kind, name, _ in unusable(definitions):
+        definitions = definitions.with_one(kind, name, None)
     return definitions
 
 
-def _unusable(name: str, definition: Definition) -> str | None:
+def unusable(definitions: Definitions) -> list[tuple[Kind, str, str]]:
+    """Return kind, name and problem of each definition that cannot be pinned."""
+    return [
+        (kind, name, problem)
+        for kind in KINDS
+        for name, definition in definitions.of(kind).items()
+        if (problem := _unusable(kind, name, definition))
+    ]
+
+
+def _unusable(kind: str, name: str, definition: Definition) -> str | None:
     if not 1 <= len(name) <= 200:
         return "has a name of more than 200 characters, or none. It is not exposed"
+    if kind in ("resources", "templates") and (problem := problem_of(name)):
+        return f"{problem}. It is not exposed"
     try:
         digest(definition)
     except ValueError as error:

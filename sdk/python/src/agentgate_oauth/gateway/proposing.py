@@ -25,6 +25,7 @@ from .config import Label, Line, OwnScope, Risk, ToolLine, Upstream
 from .effects import READ, READ_NOUNS, RISKS, UNKNOWN, Named, common_beginning, effect_of, higher, words_of
 from .inspection import inspect_definition, is_usable, shown
 from .lock import Definition, Definitions, Kind
+from .uris import glob_of
 
 LABELS: tuple[Label, ...] = ("private", "untrusted", "outbound")
 MAX_TITLE, MAX_WORDS, MAX_SCOPE_NAME, MAX_LINES = 80, 200, 59, 1000
@@ -284,11 +285,6 @@ def asks_by_default(risk: str, is_reversible: bool, always_asks: bool) -> bool:
     return always_asks or not is_reversible or risk in ("high", "critical")
 
 
-def glob_of(template: str) -> str:
-    """Return a URI template as a glob: a variable is part of a segment, or with an operator anything."""
-    return re.sub(r"\{([+#/?&;.]?)[^{}]*\}", lambda found: "**" if found[1] else "*", template)
-
-
 def plain_description(name: str, definition: Definition, tools: Collection[str]) -> str | None:
     """Return what the server says about a tool, marked as its words, or None if users should not read it.
 
@@ -316,7 +312,7 @@ def in_order(labels: Collection[str]) -> list[Label]:
 
 def _usable(kind: Kind, definitions: Definitions, doubts: list[Doubt]) -> list[tuple[str, Definition]]:
     """Return the definitions that can be exposed, at most `MAX_LINES`."""
-    found = [(name, one) for name, one in definitions.of(kind).items() if is_usable(name, one)]
+    found = [(name, one) for name, one in definitions.of(kind).items() if is_usable(kind, name, one)]
     if len(found) > MAX_LINES:
         doubts.append(Doubt(kind, "", f"only the first {MAX_LINES} of {len(found)} are exposed"))
     return found[:MAX_LINES]

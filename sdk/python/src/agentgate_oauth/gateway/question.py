@@ -13,12 +13,12 @@ from urllib.parse import unquote
 from ..service.requirement import Question
 from .config import Amount, Context, Line, Mapped
 from .lock import canonical_digest
+from .uris import MAX_URI
 
 MAX_PATH = 4096
 # Numbers, texts, lists and objects in one call. To canonicalize them holds up all other calls.
 MAX_VALUES = 50_000
 MAX_TEXT, MAX_TEXTS = 2000, 20
-MAX_URI = 2000
 # How JSON Schema says that there are arguments besides `properties`.
 _OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")

@@ -26,6 +26,7 @@ from .decisions import Call, Decisions, current_client
 from .lists import Lists, RequestAccess
 from .question import Asked, ask_about_prompt, ask_about_resource, ask_about_tool, require_plain_uri
 from .upstreams import AnsweredErrors
+from .uris import MAX_URI, is_of
 
 logger = logging.getLogger("agentgate_oauth.gateway")
 ComponentT = TypeVar("ComponentT")
@@ -106,6 +107,10 @@ class GatewayTemplate(ProxyTemplate):
         super().__init__(_client, uri_template=entry.name, name=name, parameters={})
         self._entry, self._catalogue, self._decisions = entry, catalogue, decisions
         self._listed = mcp_types.ResourceTemplate.model_validate(dict(entry.definition))
+
+    def matches(self, uri: str) -> dict[str, Any] | None:
+        """Return no parameters: nothing uses them. FastMCP finds them with an expression that backtracks."""
+        return {} if is_of(self.uri_template, uri) else None
 
     async def _read(self, uri: str, params: dict[str, Any]) -> ResourceResult:
         line = self._catalogue.read_line(self._entry, uri)
@@ -228,6 +233,8 @@ class OnlyListed(Middleware):
 
     async def on_read_resource(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
         uri = str(context.message.uri)
+        if len(uri) > MAX_URI:
+            raise ResourceError(f"The URI has more than {MAX_URI:,} characters. Shorten it.")
         if not await self._components.has_resource(uri):
             raise NotFoundError(f"Unknown resource: {uri[:200]!r}")
         return await call_next(context)
