@@ -150,8 +150,12 @@ def fork(number):
 
 
 def ask(number):
-    """Ask the user while this call waits. The answer of the client is the result."""
-    params = {"message": str(number), "requestedSchema": {"type": "object", "properties": {}}}
+    """Ask the user while this call waits. The answer of the client is the result.
+
+    To find that an answer does not match the expression can take forever.
+    """
+    schema = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^(a+)+$"}}}
+    params = {"message": str(number), "requestedSchema": schema}
     send(id=f"ask{number}", method="elicitation/create", params=params)
 
 

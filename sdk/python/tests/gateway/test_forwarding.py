@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import mcp_types
 import pytest
 from fastmcp import Client, Context, FastMCP
 from fastmcp.client.elicitation import ElicitResult
@@ -75,6 +76,18 @@ async def test_questions_over_stdio_reach_the_one_connection_that_has_calls() ->
         asks = [client.call_tool("attack", {"how": "ask"}) for _ in range(5)]
         for result in await asyncio.gather(*asks):
             assert '"accept"' in result.content[0].text
+
+
+async def test_an_answer_is_not_matched_with_the_schema_of_the_upstream() -> None:
+    async def answer(context: Any, params: Any) -> mcp_types.ElicitResult:
+        return mcp_types.ElicitResult(action="accept", content={"name": "a!"})
+
+    async with gate_of(HOSTILE) as gate:
+        client = Client(gate, mode="legacy")
+        client._session_kwargs["elicitation_callback"] = answer
+        async with client:
+            result = await client.call_tool("attack", {"how": "ask"})
+            assert '"a!"' in result.content[0].text
 
 
 async def test_questions_over_stdio_are_refused_if_two_connections_have_calls() -> None:

@@ -30,8 +30,11 @@ from fastmcp.server.providers.proxy import (
 from mcp import ClientSession, MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
+    INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
+    ElicitResult,
+    ErrorData,
     Implementation,
     ListPromptsRequest,
     ListResourcesRequest,
@@ -357,11 +360,13 @@ class _Session:
             client_info=Implementation(name="agentgate-gateway", version=VERSION),
             roots=None,
             sampling_handler=self._sample,
-            elicitation_handler=self._elicit,
+            elicitation_handler=None,
             log_handler=self._log,
             progress_handler=_ignore,
             message_handler=_ignore,
         )
+        # FastMCP's callback tries the user's answer with the expressions in the upstream's schema, for years.
+        self.connection._session_kwargs["elicitation_callback"] = self._elicit
         self.connection._disconnect_timeout = CLOSE_SECONDS
 
     async def wait_until_open(self) -> None:
@@ -524,9 +529,13 @@ class _Session:
         if self._restore(must_be_certain=False):
             await self.forward(default_proxy_log_handler(message))
 
-    async def _elicit(self, message: Any, response_type: Any, params: Any, context: Any) -> Any:
-        self._restore_or_refuse()
-        return await default_proxy_elicitation_handler(message, response_type, params, context)
+    async def _elicit(self, context: Any, params: Any) -> ElicitResult | ErrorData:
+        try:
+            self._restore_or_refuse()
+            found = await default_proxy_elicitation_handler(params.message, dict, params, context)
+        except Exception as error:
+            return ErrorData(code=INTERNAL_ERROR, message=str(error))
+        return ElicitResult(action=found.action, content=found.content)
 
     async def _sample(self, messages: Any, params: Any, context: Any) -> Any:
         self._restore_or_refuse()
