@@ -11,8 +11,8 @@ from resources.categories import CATEGORY_NAMES
 # Content: what others wrote or may have written, ids, times and the product's name.
 CONTENT = "bdi, code, pre, time, samp, kbd, [translate=no], .named, textarea, script, style, .brand"
 CONTENT += ", .scope__title, .scope__can, .scope__id"
-# Unicode's data has the names of currencies.
-CONTENT += ", [name^='limit-currency']"
+# Unicode's data has the names of currencies. Examples of recipients are names and addresses.
+CONTENT += ", [name^='limit-currency'], [name^='limit-only']"
 # Names that are the same in all languages.
 NAMES = ["AgentGate", *(name for name in CATEGORY_NAMES.values() if isinstance(name, str))]
 NAMES += [word for _, name in settings.LANGUAGES for word in re.findall(r"\w+", name)]

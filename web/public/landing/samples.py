@@ -48,7 +48,7 @@ class Line:
     """A line of a user's activity."""
 
     at: datetime
-    text: str
+    account: Account
 
 
 def activity(agent: str) -> list[Line]:
@@ -60,13 +60,9 @@ def activity(agent: str) -> list[Line]:
         _entry(agent, Event.TOKEN_VERIFY, Outcome.ALLOWED, "email:read"),
     )
     return [
-        Line(now - timedelta(minutes=past), _text(in_words(entry)))
+        Line(now - timedelta(minutes=past), in_words(entry))
         for past, entry in zip((2, 12, 14), entries, strict=True)
     ]
-
-
-def _text(account: Account) -> str:
-    return " · ".join(filter(None, (account.title, account.agent, account.label)))
 
 
 def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: str | None = None) -> dict[str, Any]:
