@@ -138,6 +138,15 @@ def tell_secrets(number):
     answer(number, "told")
 
 
+def place(number):
+    """Say where this program is, what is there, and which descriptors it has."""
+    here = os.getcwd()
+    found = {"folder": here, "entries": os.listdir("."), "mode": os.stat(here).st_mode & 0o777}
+    descriptors = [one for one in range(3, 1000) if os.path.exists(f"/proc/self/fd/{one}")]
+    open("left-behind", "w").close()
+    answer(number, json.dumps({**found, "descriptors": descriptors, "temporary": os.environ["TMPDIR"]}))
+
+
 def ignore_signals(number):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answer(number, str(os.getpid()))

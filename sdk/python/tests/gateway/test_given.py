@@ -88,6 +88,11 @@ def test_the_root_is_the_folder_that_is_served(tmp_path: Path, monkeypatch: pyte
         str(tmp_path / "server.py"),
         str(tmp_path),
     ]
+    assert upstream_of(["server", "--db=./new.db", "../new"], [], []).command == [
+        "server",
+        f"--db={tmp_path}/new.db",
+        str(tmp_path.parent / "new"),
+    ]
     two = upstream_of(["uv", "--directory", "./program", "run", "./notes", "./books"], [], [])
     assert root_of(folders_of(two)) == str(tmp_path)
     assert root_of(["/"]) is None and root_of([]) is None

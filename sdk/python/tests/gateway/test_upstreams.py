@@ -314,9 +314,38 @@ async def test_a_program_sees_only_the_variables_that_are_named(
         "TERM",
         "USER",
         "LC_CTYPE",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
     }
     with pytest.raises(ConfigError, match="upstreams.up: The variable MISSING is not set"):
         Upstreams({"up": upstream(environment=["MISSING"])}, Limits())
+
+
+async def test_a_program_has_a_folder_of_its_own_and_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    held = os.dup(0)
+    os.set_inheritable(held, True)
+    async with pool_of() as pool:
+        places = [json.loads(await say(client(pool, user), "attack", how="place")) for user in "uv"]
+    os.close(held)
+    folders = [Path(one["folder"]) for one in places]
+    assert len({*folders, Path.cwd()}) == 3
+    # Others can write to /tmp, and npx runs what it finds in a `node_modules` above.
+    assert {folder.parent for folder in folders} == {tmp_path / "agentgate"}
+    for one in places:
+        assert one["temporary"] == one["folder"]
+        assert (one["mode"], one["entries"], one["descriptors"]) == (0o700, [], [])
+    assert not any(folder.exists() for folder in folders)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    async with pool_of() as pool:
+        with pytest.raises(
+            UpstreamFailed, match=r"no folder to start in \(Not a directory\). Set XDG_CACHE_HOME"
+        ):
+            await say(client(pool), "pid")
 
 
 async def test_live_definitions_are_compared_before_calls() -> None:

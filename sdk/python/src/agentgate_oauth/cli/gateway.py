@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .._memory import hide_memory
 from ..errors import MissingExtraError
 from . import connection
 from .confirmation import Yes
@@ -32,6 +33,12 @@ Config = Annotated[
     ),
 ]
 CONFIG = Path("gateway.yaml")
+
+
+@app.callback()
+def _before_each() -> None:
+    # Each of these commands holds a secret, and most of them start programs that are not ours.
+    hide_memory()
 
 
 @contextmanager
@@ -158,6 +165,15 @@ def run(
         ),
     ] = False,
     keyring: Keyring = False,
+    credential_fd: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=3,
+            help="An open descriptor to read the credential from. It is closed before anything is started, "
+            "and the file can belong to another user.",
+        ),
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged on stderr, as JSON.")
     ] = "info",
@@ -169,13 +185,16 @@ def run(
     """
     with _extra():
         from ..gateway import logs, running
-        from ..gateway.files import Files
+        from ..gateway.files import Files, receive_credential
 
     logs.configure(log_level)
     if stdio:
         _require_no_address(listen)
+        _require_no_descriptor(credential_fd)
         return asyncio.run(serve_stdio(Files(config), is_shadow=shadow, in_keyring=keyring))
-    served = running.Running(Files(config), is_shadow=shadow, allow_http=connection.http_allowed())
+    credential = None if credential_fd is None else receive_credential(credential_fd)
+    allow_http = connection.http_allowed()
+    served = running.Running(Files(config), is_shadow=shadow, allow_http=allow_http, credential=credential)
     host, port = _address(listen) if listen else running.address_of(served.gateway.identifier)
     running.require_free(host, port)
     asyncio.run(running.serve(served, host, port, lambda: _print_started(served, host, port, shadow)))
@@ -204,6 +223,12 @@ def _load(path: Path) -> Gateway:
 def _require_no_address(listen: str | None) -> None:
     if listen:
         detail = "--stdio listens nowhere. Leave --listen out."
+        raise Failure("invalid_value", detail, exit_code=USAGE)
+
+
+def _require_no_descriptor(credential_fd: int | None) -> None:
+    if credential_fd is not None:
+        detail = "--stdio runs as the user, who can read the credential. Leave --credential-fd out."
         raise Failure("invalid_value", detail, exit_code=USAGE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,8 @@ from yaml.events import AliasEvent
 from .uris import problem_of
 
 MAX_BYTES = 4_000_000
+# An argument, or the value of an option, that depends on the folder in which a program starts.
+_RELATIVE = re.compile(r"(-[^=]*=)?\.\.?(/|\Z)")
 Label = Literal["private", "untrusted", "outbound"]
 Risk = Literal["low", "standard", "high", "critical"]
 
@@ -154,6 +157,12 @@ class Upstream(_Strict):
             raise ValueError("headers are for a url. A command has environment and environment_files")
         if self.root is not None and not self.root.startswith("/"):
             raise ValueError("root must be an absolute path")
+        for word in self.command or ():
+            if _RELATIVE.match(word):
+                raise ValueError(
+                    f"command: {word} is relative, and the program starts in an empty folder of its own. "
+                    "Write an absolute path"
+                )
         return self
 
 

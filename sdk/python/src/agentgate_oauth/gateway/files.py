@@ -11,6 +11,8 @@ from ..errors import StoreError
 from ..stores._files import read_private, write_private
 from .config import ConfigError
 
+MAX_CREDENTIAL_BYTES = 10_000
+
 
 @dataclass(frozen=True)
 class Files:
@@ -39,17 +41,32 @@ def load_credential(path: Path) -> Credential:
     """Read the credential. Raises ConfigError if it is missing or damaged, or if others can read it."""
     try:
         text = read_private(path)
-        document = None if text is None else read_json(text.encode())
-        if document is None:
-            raise ConfigError(f"{path} does not exist. Write it with: agentgate gateway init")
-        return Credential(_text(document["id"]), _text(document["secret"]))
     except (StoreError, OSError) as error:
         raise ConfigError(f"The credential cannot be used: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
+    if text is None:
+        raise ConfigError(f"{path} does not exist. Write it with: agentgate gateway init")
+    return _parse(text.encode(), str(path))
+
+
+def receive_credential(descriptor: int) -> Credential:
+    """Read the credential from a descriptor and close it. Raises ConfigError."""
+    try:
+        with open(descriptor, "rb") as file:
+            content = file.read(MAX_CREDENTIAL_BYTES)
+            is_whole = not file.read(1)
+    except OSError as error:
+        raise ConfigError(f"--credential-fd {descriptor} cannot be read: {error.strerror}") from None
+    return _parse(content if is_whole else b"", f"What --credential-fd {descriptor} has")
+
+
+def _parse(content: bytes, source: str) -> Credential:
+    try:
+        document = read_json(content)
+        return Credential(_text(document["id"]), _text(document["secret"]))
+    except (ValueError, KeyError, TypeError):
+        pass
     # Raised outside the handler, because the parser's exception contains the text.
-    raise ConfigError(f'{path} is damaged. It must be {{"id": "res_...", "secret": "rs_..."}}.')
+    raise ConfigError(f'{source} is damaged. It must be {{"id": "res_...", "secret": "rs_..."}}.')
 
 
 def save_credential(path: Path, credential: Credential) -> None:

@@ -87,7 +87,7 @@ def root_of(folders: Sequence[str]) -> str | None:
 
 
 def _absolute(words: Sequence[str]) -> list[str]:
-    """Return the command with absolute paths, because the gateway may be started in another folder."""
+    """Return the command with absolute paths, because the program starts in a folder of its own."""
     program, *rest = words
     return [program if "/" not in program else _path(program), *map(_path, rest)]
 
@@ -96,7 +96,9 @@ def _path(word: str) -> str:
     option, is_set, value = word.partition("=")
     if is_set and option.startswith("-"):
         return f"{option}={_path(value)}"
-    is_folder = os.path.isdir(word) and ("/" in word or word in (".", ".."))
+    if word in (".", "..") or word.startswith(("./", "../")):
+        return os.path.abspath(word)
+    is_folder = os.path.isdir(word) and "/" in word
     is_file = os.path.isfile(word) and ("/" in word or "." in word)
     return os.path.abspath(word) if is_folder or is_file else word
 

@@ -29,7 +29,7 @@ from .catalogue import Catalogue
 from .config import ConfigError, Gateway
 from .connections import TimedProtocol
 from .decisions import Decisions, State
-from .files import Files, load_credential
+from .files import Credential, Files, load_credential
 from .front import Bounds, HttpCallers, auth_of, http_app
 from .pinning import COMPARE_SECONDS, Pins
 from .server import build, components_of
@@ -51,7 +51,8 @@ _RESTART = ("gate", "name", "identifier")
 class Running:
     """One gateway. Raises ConfigError if its files cannot be used.
 
-    `callers` makes the source of tokens: of HTTP requests by default.
+    `callers` makes the source of tokens: of HTTP requests by default. Without a `credential`, its file is
+    read.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class Running:
         allow_http: bool = False,
         http_client: httpx.AsyncClient | None = None,
         callers: Callable[[Introspections, Gateway], TokenSource] | None = None,
+        credential: Credential | None = None,
     ) -> None:
         self.files = files
         self._seen = self._changed_at()
         self.gateway = config.load(files.config)
-        credential = load_credential(files.credential)
+        credential = credential or load_credential(files.credential)
         catalogue = Catalogue(self.gateway, lock.load(files.lock))
         options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "retry": RETRY, "allow_http": allow_http}
         connect = (self.gateway.gate, credential.id, credential.secret)

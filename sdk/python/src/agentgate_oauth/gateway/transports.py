@@ -13,16 +13,19 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import httpx2
 from anyio.abc import ByteReceiveStream, Process
 from fastmcp.client.transports import ClientTransport
@@ -185,7 +188,8 @@ class UpstreamTransport(ClientTransport):
 class StdioTransport(UpstreamTransport):
     """Starts a program in its own process group, and speaks with it over stdin and stdout.
 
-    It sees the variables in `environment`, PATH, HOME and few others. What it writes to stderr is logged,
+    It starts in an empty folder of its own, which is deleted after it. It sees the variables in
+    `environment`, PATH, HOME and few others, and inherits no descriptor. What it writes to stderr is logged,
     without the values of `environment`. At the end its stdin is closed, and then its group is terminated.
     Processes that have left the group are not.
     """
@@ -199,7 +203,18 @@ class StdioTransport(UpstreamTransport):
 
     @asynccontextmanager
     async def _streams(self) -> AsyncGenerator[TransportStreams, None]:
-        process = await self._start()
+        async with AsyncExitStack() as stack:
+            try:
+                folder = await stack.enter_async_context(_own_folder())
+            except (OSError, RuntimeError) as error:
+                problem = getattr(error, "strerror", None) or "the user has no home"
+                self.end(f"has no folder to start in ({problem}). Set XDG_CACHE_HOME to one it may write to")
+                raise
+            yield await stack.enter_async_context(self._streams_in(folder))
+
+    @asynccontextmanager
+    async def _streams_in(self, folder: str) -> AsyncGenerator[TransportStreams, None]:
+        process = await self._start(folder)
         sender, receiver = create_context_streams[SessionMessage | Exception](0)
         writer, reader = create_context_streams[SessionMessage](0)
         async with anyio.create_task_group() as tasks:
@@ -218,13 +233,12 @@ class StdioTransport(UpstreamTransport):
                 for stream in sender, receiver, writer, reader:
                     stream.close()
 
-    async def _start(self) -> Process:
-        program = shutil.which(self._command[0]) or self._command[0]
-        environment = {**get_default_environment(), **self._environment}
+    async def _start(self, folder: str) -> Process:
+        command = [_path_of(self._command[0]), *self._command[1:]]
+        own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder)
+        environment = {**get_default_environment(), **own, **self._environment}
         try:
-            return await anyio.open_process(
-                [program, *self._command[1:]], env=environment, start_new_session=True
-            )
+            return await anyio.open_process(command, env=environment, cwd=folder, start_new_session=True)
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or "its arguments are not valid"
             self.end(f"could not be started: {problem}")
@@ -320,6 +334,33 @@ class StdioTransport(UpstreamTransport):
             text = text[: -len(self._hidden[0])]  # a value can be cut off at the end
         text = "".join(one if one.isprintable() else " " for one in text)
         return f"{text} ({dropped} lines before it are left out)" if dropped else text
+
+
+def _path_of(program: str) -> str:
+    """Return the path of a program, which is started in another folder than that of the gateway."""
+    found = shutil.which(program)
+    return os.path.abspath(found) if found else program
+
+
+def _new_folder() -> str:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "agentgate").absolute()
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix="upstream-", dir=cache)
+
+
+@asynccontextmanager
+async def _own_folder() -> AsyncGenerator[str, None]:
+    """Yield a new folder with mode 700, and delete it afterwards, without holding up other sessions.
+
+    It is in the user's cache. In /tmp, another user could put a `node_modules` or a `pyproject.toml` above
+    it, and npx and uv look for these in all folders above. Raises OSError.
+    """
+    folder = _new_folder()
+    try:
+        yield folder
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 class HttpTransport(UpstreamTransport):
