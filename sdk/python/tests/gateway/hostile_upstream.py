@@ -111,6 +111,12 @@ def hang(number):
 
 
 def leave(number):
+    end_with_error()
+
+
+def end_with_error():
+    sys.stderr.write(f"starting\nError: no such repository, key {os.environ.get('GIVEN')}\n\nNode.js v22.1.0")
+    sys.stderr.flush()
     os._exit(3)
 
 
@@ -238,7 +244,7 @@ def handle(message):
 def main():
     start = START
     if start == "exit":
-        sys.exit(3)
+        end_with_error()
     if start == "hang":
         time.sleep(60)
     if start == "endless_line":

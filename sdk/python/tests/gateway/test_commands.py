@@ -278,6 +278,9 @@ def test_files_that_are_in_the_way_are_refused(
 def test_an_upstream_that_does_not_answer_writes_nothing(cli: Cli, gate: Gate, tmp_path: Path) -> None:
     given = ("gateway", "init", "--yes", "--prefix", "drive", "http://127.0.0.1:9/mcp")
     assert cli.error(*given)["code"] == "upstream_failed"
+    hostile = [sys.executable, str(Path(__file__).with_name("hostile_upstream.py")), "exit"]
+    detail = cli.error("gateway", "init", "--json", "--prefix", "drive", "--", *hostile)["detail"]
+    assert detail == "The upstream drive exited with code 3: Error: no such repository, key None"
     assert (
         "seems to contain a secret"
         in cli.error("gateway", "init", "--json", "--", "x", "--token", "abc")["detail"]

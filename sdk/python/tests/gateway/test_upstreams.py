@@ -280,6 +280,47 @@ async def test_a_failed_start_is_an_error_and_leaves_nothing(start: str, problem
         await eventually(lambda: not pool.count())
 
 
+@pytest.mark.parametrize("start", ["exit", "well"])
+async def test_an_ended_program_tells_the_operator_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, start: str
+) -> None:
+    caplog.set_level(logging.INFO, "agentgate_oauth.gateway")
+    monkeypatch.setenv("GIVEN", "given-value")
+    async with Upstreams({"up": upstream(start, environment=["GIVEN"])}, Limits()) as pool:
+        with pytest.raises(UpstreamError) as raised:
+            await say(client(pool), "attack", how="leave")
+    assert raised.value.said == "Error: no such repository, key [hidden]"
+    assert "up: exited with code 3. It said last: Error: no such repository" in caplog.text
+    assert "Node.js v22" in caplog.text
+    # The caller is not the operator.
+    assert "repository" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "lines, last",
+    [
+        ([], ""),
+        (["", "reading", " stopped ", ""], "stopped"),
+        (
+            ["Traceback (most recent call last):", "ModuleNotFoundError: No module named 'x'"],
+            "ModuleNotFoundError: ",
+        ),
+        (
+            ["Error: Cannot find module '/x'", "  code: 'MODULE_NOT_FOUND'", "}", "", "Node.js v22.1.0"],
+            "Error: ",
+        ),
+        (
+            ["npm error 404 Not Found", "npm error 404", "npm error A complete log of it: /x"],
+            "npm error 404 Not",
+        ),
+        (["x" * 2000], "x" * transports.MAX_SAID),
+    ],
+)
+def test_the_last_line_is_the_one_that_names_an_error(lines: list[str], last: str) -> None:
+    found = transports._last_error(lines)
+    assert found.startswith(last) and len(found) <= transports.MAX_SAID
+
+
 async def test_a_program_that_does_not_exist_is_an_error() -> None:
     missing = Upstream(command=["no-such-program-at-all"])
     with pytest.raises(UpstreamFailed, match="could not be started: No such file or directory"):

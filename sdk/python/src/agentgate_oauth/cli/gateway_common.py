@@ -54,6 +54,8 @@ def read_live(prefix: str, upstream: config.Upstream, limits: config.Limits) -> 
         if upstream.url is not None:
             hint = "Check its URL and its --header."
         detail = f"The upstream {prefix} {error.problem}."
+        if error.said:
+            detail = f"The upstream {prefix} {error.problem}: {error.said}"
         raise Failure("upstream_failed", detail, hint=hint) from None
 
 

@@ -11,11 +11,13 @@ import asyncio
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -60,12 +62,19 @@ MAX_UNANSWERED = 64  # requests of the upstream that the client has not answered
 MALFORMED_LOGGED = 5  # per session
 STDERR_LINE_BYTES = 2000
 STDERR_LINES_PER_SECOND = 10
+STDERR_LINES_KEPT = 20
+MAX_SAID = 300
 GETS_PER_SECOND = 2
 GRACE_SECONDS = 2.0  # after closing stdin, again after SIGTERM, and again after SIGKILL
 EXIT_SECONDS = 0.1  # between the end of the output and the exit
 EXTRA_SECONDS = 30  # beyond call_seconds, after which a response stream is given up
 CHUNK_BYTES = 65_536
 SHORTEST_SECRET = 6
+# Which line of an error output says what is wrong, and what Node and npm write after it.
+_ERROR = re.compile("error|exception|fatal", re.IGNORECASE)
+_AFTER_ERROR = re.compile(
+    r"Node\.js v[\d.]+|npm (error|ERR!)( 404)?( (A complete log|Note that you|tarball,) .*)?"
+)
 # How the names begin of what the gateway itself asks clients. The answers are not for upstreams.
 OWN_INPUT = "agentgate-gateway:"
 
@@ -97,6 +106,7 @@ current_call: ContextVar[Call | None] = ContextVar("agentgate_gateway_call", def
 class UpstreamTransport(ClientTransport):
     """A connection for one session. Once it has ended, `ended` says why, and `on_end` has been called.
 
+    `said` is what a program wrote to stderr last. It is for the operator, and not for callers.
     `closed` is set while nothing of it is left. `changed` is set when the upstream says that a list has
     changed.
     """
@@ -105,6 +115,7 @@ class UpstreamTransport(ClientTransport):
         self.name = name
         self.limits = limits
         self.ended: str | None = None
+        self.said = ""
         self.on_end: Callable[[], None] = lambda: None
         self.changed = False
         self.closed = asyncio.Event()
@@ -200,6 +211,8 @@ class StdioTransport(UpstreamTransport):
         self._environment = dict(environment)
         lines = {line for value in environment.values() for line in [value, *value.splitlines()]}
         self._hidden = sorted((one for one in lines if len(one) >= SHORTEST_SECRET), key=len, reverse=True)
+        self._last_lines: deque[bytes] = deque(maxlen=STDERR_LINES_KEPT)
+        self._has_said_all = False
 
     @asynccontextmanager
     async def _streams(self) -> AsyncGenerator[TransportStreams, None]:
@@ -254,7 +267,7 @@ class StdioTransport(UpstreamTransport):
                     await sender.send(SessionMessage(message))
                 else:
                     await self._messages.take(1)
-            reason = await _ending(process, reason)
+            reason = await self._ending(process, reason)
         except _TooLong:
             reason = f"sent a message of more than {self.limits.message_bytes:,} bytes"
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -305,7 +318,7 @@ class StdioTransport(UpstreamTransport):
                     text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                     await process.stdin.send(text.encode() + b"\n")
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self.end(await _ending(process, "closed its input"))
+            self.end(await self._ending(process, "closed its input"))
 
     async def _log_stderr(self, process: Process) -> None:
         assert process.stderr is not None
@@ -318,22 +331,38 @@ class StdioTransport(UpstreamTransport):
                 *complete, rest = chunk.split(b"\n")
                 for part in complete:
                     line += part[:STDERR_LINE_BYTES]
+                    self._last_lines.append(bytes(line[:STDERR_LINE_BYTES]))
                     if pace.has(1):
-                        logger.info("%s: %s", self.name, self._printable(line, dropped))
+                        before = f" ({dropped} lines before it are left out)" if dropped else ""
+                        logger.info("%s: %s%s", self.name, self._printable(line), before)
                         dropped = 0
                     else:
                         dropped += 1
                     line.clear()
                 line += rest[: max(0, STDERR_LINE_BYTES - len(line))]
+        if line:
+            self._last_lines.append(bytes(line))
+            logger.info("%s: %s", self.name, self._printable(line))
+        self._has_said_all = True
 
-    def _printable(self, line: bytearray, dropped: int) -> str:
+    async def _ending(self, process: Process, otherwise: str) -> str:
+        """Return how the program ended, or `otherwise` if it has not. Note what it said last."""
+        await _wait(lambda: process.returncode is not None, EXIT_SECONDS)
+        if process.returncode is None:
+            return otherwise
+        await _wait(lambda: self._has_said_all, EXIT_SECONDS)
+        self.said = _last_error(map(self._printable, self._last_lines))
+        if process.returncode < 0:
+            return f"was ended by signal {-process.returncode}"
+        return f"exited with code {process.returncode}"
+
+    def _printable(self, line: bytes | bytearray) -> str:
         text = line[:STDERR_LINE_BYTES].decode(errors="replace")
         for value in self._hidden:
             text = text.replace(value, "[hidden]")
         if len(line) >= STDERR_LINE_BYTES and self._hidden:
             text = text[: -len(self._hidden[0])]  # a value can be cut off at the end
-        text = "".join(one if one.isprintable() else " " for one in text)
-        return f"{text} ({dropped} lines before it are left out)" if dropped else text
+        return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _path_of(program: str) -> str:
@@ -594,14 +623,12 @@ def _malformed_answer(line: bytes) -> JSONRPCError | None:
 MALFORMED_ANSWER = "The upstream's answer is not valid JSON-RPC."
 
 
-async def _ending(process: Process, otherwise: str) -> str:
-    """Return how the program ended, or `otherwise` if it has not."""
-    await _wait(lambda: process.returncode is not None, EXIT_SECONDS)
-    if process.returncode is None:
-        return otherwise
-    if process.returncode < 0:
-        return f"was ended by signal {-process.returncode}"
-    return f"exited with code {process.returncode}"
+def _last_error(lines: Iterable[str]) -> str:
+    """Return the last line that names an error, else the last one, without what programs append to all."""
+    stripped = (line.strip() for line in lines)
+    telling = [line for line in stripped if line and not _AFTER_ERROR.fullmatch(line)]
+    errors = [line for line in telling if _ERROR.search(line)]
+    return (errors or telling or [""])[-1][:MAX_SAID]
 
 
 async def _stop(process: Process) -> None:

@@ -77,7 +77,10 @@ _SESSION_GONE = "Session terminated"  # by mcp, for 404
 
 
 class UpstreamError(FastMCPError):
-    """A call has no answer of the upstream. `sent` says whether the request may have reached it."""
+    """A call has no answer of the upstream. `sent` says whether the request may have reached it.
+
+    `said` is the last line of its error output. It is for the operator, and not in the text for callers.
+    """
 
     def __init__(self, upstream: str, problem: str, *, sent: bool) -> None:
         outcome = "The call may have been carried out." if sent else "The call was not carried out."
@@ -85,6 +88,7 @@ class UpstreamError(FastMCPError):
         self.upstream = upstream
         self.problem = problem
         self.sent = sent
+        self.said = ""
 
 
 class UpstreamBusy(UpstreamError):
@@ -374,7 +378,7 @@ class _Session:
         await asyncio.wait([self._opening])
         problem = "was ended by the gateway" if self._opening.cancelled() else self._opening.result()
         if problem is not None:
-            raise UpstreamFailed(self.key.upstream, problem, sent=False)
+            raise self._with_last_line(UpstreamFailed(self.key.upstream, problem, sent=False))
         if self.transport.ended is not None:
             raise UpstreamEnded(self.key.upstream, self.transport.ended, sent=False)
 
@@ -477,12 +481,19 @@ class _Session:
         seconds = f"{self.limits.call_seconds:g}"
         raise UpstreamTimeout(self.key.upstream, f"did not answer within {seconds} seconds", sent=call.sent)
 
+    def _with_last_line(self, error: UpstreamError) -> UpstreamError:
+        error.said = self.transport.said
+        if error.said:
+            logger.info("%s: %s. It said last: %s", self.key.upstream, error.problem, error.said)
+        return error
+
     def _explained(self, call: Call, error: MCPError) -> Exception:
         """Return an UpstreamError in the place of an error that the upstream did not answer itself."""
         code, text = error.error.code, error.error.message
         upstream = self.key.upstream
         if code == CONNECTION_CLOSED and (self.transport.ended is not None or text == _CLOSED):
-            return UpstreamEnded(upstream, self.transport.ended or "closed the session", sent=call.sent)
+            problem = self.transport.ended or "closed the session"
+            return self._with_last_line(UpstreamEnded(upstream, problem, sent=call.sent))
         if text == MALFORMED_ANSWER:
             return UpstreamEnded(upstream, "did not answer with valid JSON-RPC", sent=call.sent)
         if call.status is None:
