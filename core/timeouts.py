@@ -31,9 +31,35 @@ ANSWER_SECONDS = 9.0
 THREAD_SECONDS = 8.0
 # Waiting for the lock of the sequencer and, on SQLite, for other writers of the process.
 LOCK_SECONDS = 3.0
+# Rewriting a table after an erasure waits for the statements in progress, and new ones wait behind it; so does dropping
+# an archived month. Where two tables are locked, half of PostgreSQL's `deadlock_timeout`, after which it ends a request
+# that needs both.
+REWRITE_LOCK_SECONDS, BRIEF_LOCK_SECONDS = 5.0, 0.5
+DROP_LOCK_SECONDS = 1.0
 # One command of Redis: of the cache and the throttles, and of the queue.
 REDIS_SECONDS = 0.5
 QUEUE_SECONDS = 5.0
+
+# What is waited for, for how many seconds, and in which processes. docs/configuration.md shows it.
+EACH, REQUESTS, WORKERS = "all", "servers", "the sequencer and the worker"
+TABLE: tuple[tuple[str, float, str], ...] = (
+    ("A connection to PostgreSQL, per host of the URL", CONNECT_SECONDS, EACH),
+    ("Before the first TCP keepalive", KEEPALIVE_IDLE_SECONDS, EACH),
+    (f"Between keepalives, of which {KEEPALIVE_COUNT} may be lost", KEEPALIVE_INTERVAL_SECONDS, EACH),
+    ("An acknowledgment of what was sent (`tcp_user_timeout`)", TCP_USER_SECONDS, EACH),
+    ("A statement, until PostgreSQL cancels it (`statement_timeout`)", STATEMENT_SECONDS, REQUESTS),
+    ("A batch of decisions, and a verify with its time in the queue", DECISION_SECONDS, REQUESTS),
+    ("PostgreSQL's answer to a statement, until the connection is closed", SILENCE_SECONDS, REQUESTS),
+    ("A thread", THREAD_SECONDS, REQUESTS),
+    ("A thread and PostgreSQL's silence together", ANSWER_SECONDS, REQUESTS),
+    ("A statement", WORK_SECONDS, WORKERS),
+    ("A lock on a row", STATEMENT_SECONDS, REQUESTS),
+    ("The sequencer's lock and, on SQLite, other writers of the process", LOCK_SECONDS, EACH),
+    ("The lock that rewrites a table after an erasure", REWRITE_LOCK_SECONDS, "commands"),
+    ("The lock that drops an archived month", DROP_LOCK_SECONDS, WORKERS),
+    ("A command of Redis, for the cache and throttles", REDIS_SECONDS, REQUESTS),
+    ("A command of Redis, for the queue", QUEUE_SECONDS, "the worker and the doctor"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,15 @@ def retries() -> Iterator[str]:
     yield "\n"
 
 
+def timeouts() -> Iterator[str]:
+    """Yield how long processes wait for what."""
+    from core.timeouts import TABLE
+
+    yield "| wait for | seconds | processes |\n|---|---|---|\n"
+    yield from (_row(what, f"{seconds:g}", where) for what, seconds, where in TABLE)
+    yield "\n"
+
+
 def _duration(length: timedelta) -> str:
     """Return a duration in its largest unit, rounded: "2.6 hours"."""
     seconds = length.total_seconds()
@@ -211,6 +220,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "rules": rules,
     "event": event,
     "retries": retries,
+    "timeouts": timeouts,
     "event_types": partial(event_types, about_agents=True),
     "event_types_organization": partial(event_types, about_agents=False),
     "shippers": shippers,

@@ -15,6 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import DataCorrupted, DeadlockDetected, Diagnostic, LockNotAvailable
 
 from core.sqlite import empty_wal
+from core.timeouts import BRIEF_LOCK_SECONDS, REWRITE_LOCK_SECONDS
 
 # These are large, and a rewrite stops all decisions. What they have of a person is an ID, or encrypted under a key that
 # an erasure destroys.
@@ -59,9 +60,6 @@ HOLDERS = """
         'let its reader catch up, or drop it'
     FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
 """
-LOCK_SECONDS = 5
-# Where two tables are locked: half of PostgreSQL's `deadlock_timeout`, after which it ends a request that needs both.
-BRIEF_SECONDS = 0.5
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 1.0
 KEPT = re.compile(r"([0-9]+) ")
 IN_USE = "it was in use"
@@ -157,7 +155,7 @@ def _vacuum(table: str) -> list[str]:
             problems.append(STILL_SEEN)
 
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        cursor.execute(f"SET lock_timeout = {int(REWRITE_LOCK_SECONDS * 1000)}")
         cursor.connection.add_notice_handler(note)
         try:
             if table == STATISTICS:
@@ -174,7 +172,7 @@ def _vacuum(table: str) -> list[str]:
 
 def _forget_statistics_of_empty(cursor: CursorWrapper, table: str) -> None:
     """Forget the values of an empty table. ANALYZE would keep them, and only a column that is altered loses them."""
-    cursor.execute(f"SET lock_timeout = {int(min(LOCK_SECONDS, BRIEF_SECONDS) * 1000)}")
+    cursor.execute(f"SET lock_timeout = {int(min(REWRITE_LOCK_SECONDS, BRIEF_LOCK_SECONDS) * 1000)}")
     cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608
     if cursor.fetchone() == (False,):
         cursor.execute(COLUMNS, [table, table])

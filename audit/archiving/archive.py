@@ -35,6 +35,7 @@ from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken
 from core import clock, locks
 from core.errors import Conflict
+from core.timeouts import DROP_LOCK_SECONDS
 
 State = Archive.State
 Report = Callable[[str], object]
@@ -43,8 +44,6 @@ ENTRIES_PER_READ = 64
 ENTRIES_PER_DELETE = 250
 PAUSE_SECONDS = 0.005
 TILES_PER_READ = 100
-# Dropping a partition waits for the statements in progress, and new ones wait behind it.
-DROP_LOCK_SECONDS = 1.0
 DROP_ATTEMPTS = 10
 DROP_PAUSE_SECONDS = 3.0
 

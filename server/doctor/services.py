@@ -13,12 +13,12 @@ from redis import Redis, RedisError, ResponseError
 from accounts import console_mail
 from accounts.models import Notice
 from core import clock
+from core.timeouts import QUEUE_SECONDS
 from server.doctor.findings import Finding, count, first_line, in_words, ok, problem, skipped, warning
 from server.vitals import count_overdue, look_at_worker
 
 START_WORKER = "Is ./dev worker running? Search its log for ERROR."
 MAX_MAIL_WAIT = timedelta(minutes=10)
-REDIS_SECONDS = 2.0
 QUEUES, MAX_QUEUED = ("celery", "events"), 1000
 # The share of a disk that is free.
 LOW, CRITICAL = 0.2, 0.05
@@ -82,7 +82,7 @@ def check_cache() -> Iterator[Finding]:
     if not settings.REDIS_URL:
         yield skipped("REDIS_URL is not set: each process counts anonymous verifies itself, and a folder is the queue.")
         return
-    redis = Redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    redis = Redis.from_url(settings.REDIS_URL, socket_timeout=QUEUE_SECONDS, socket_connect_timeout=QUEUE_SECONDS)
     try:
         redis.ping()
         queued = sum(int(redis.llen(queue)) for queue in QUEUES)

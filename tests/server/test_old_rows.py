@@ -144,7 +144,7 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
     if connection.vendor != "postgresql":
         pytest.skip("about PostgreSQL")
     monkeypatch.setattr(old_rows, "PATIENCE_SECONDS", 0)
-    monkeypatch.setattr(old_rows, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(old_rows, "REWRITE_LOCK_SECONDS", 0.05)
     with (
         open_transaction("LOCK TABLE approvals_approval IN ACCESS SHARE MODE"),
         pytest.raises(CommandError, match="approvals_approval: it was in use"),
