@@ -95,6 +95,8 @@ class Patience:
 
     seconds: float
     """How long it waits for one answer of the database."""
+    connects_until: float
+    """By when it must have connected, to whichever host (`time.monotonic`)."""
     is_silent: bool = False
     """Whether the database did not answer it."""
     may_have_committed: bool = False
@@ -114,8 +116,9 @@ def has_waited_too_long(arrived: float) -> bool:
 @contextmanager
 def answering(arrived: float) -> Iterator[None]:
     """Answer a request that arrived then (`time.monotonic`): the longer it waited, the less the database gets."""
-    left = max(arrived + ANSWER_SECONDS - time.monotonic(), ANSWER_SECONDS - THREAD_SECONDS)
-    token = _patience.set(Patience(min(SILENCE_SECONDS, left)))
+    now = time.monotonic()
+    left = max(arrived + ANSWER_SECONDS - now, ANSWER_SECONDS - THREAD_SECONDS)
+    token = _patience.set(Patience(min(SILENCE_SECONDS, left), now + left))
     try:
         yield
     finally:
@@ -126,6 +129,12 @@ def silence_seconds() -> float | None:
     """Return how long to wait for the database to answer one statement."""
     patience = _patience.get()
     return _kind.silence if patience is None else patience.seconds
+
+
+def may_connect() -> bool:
+    """Return whether this request may still wait for a connection to the database."""
+    patience = _patience.get()
+    return patience is None or (not patience.is_silent and time.monotonic() < patience.connects_until)
 
 
 def report_silence() -> None:
@@ -139,12 +148,6 @@ def report_commit(*, is_lost: bool) -> None:
     if patience := _patience.get():
         patience.has_committed |= not is_lost
         patience.may_have_committed |= is_lost
-
-
-def has_met_silence() -> bool:
-    """Return whether the database did not answer this request, so that it should ask nothing else."""
-    patience = _patience.get()
-    return patience is not None and patience.is_silent
 
 
 def may_have_committed() -> bool:

@@ -16,7 +16,7 @@ from psycopg import (
     ProgrammingError,
     errors,
 )
-from psycopg.abc import RV, PQGen
+from psycopg.abc import RV, PQGen, PQGenConn
 
 from core import timeouts
 
@@ -46,13 +46,27 @@ class BoundedConnection(Connection[Any]):
     @classmethod
     def connect(cls, conninfo: str = "", **parameters: Any) -> Self:
         """Connect, unless the request has met silence before. Raises `OperationalError`."""
-        if timeouts.has_met_silence():
+        if not timeouts.may_connect():
             raise Silent("PostgreSQL did not answer this request before.")
         try:
             return super().connect(conninfo, **parameters)
-        except errors.ConnectionTimeout:
+        except OperationalError:
             timeouts.report_silence()
             raise
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
+        """Connect to one address. psycopg tries those of all hosts, and waits for each as if it were the first."""
+        connecting = super()._connect_gen(conninfo)
+        waits_for = next(connecting)
+        while True:
+            ready = yield waits_for
+            if not timeouts.may_connect():
+                raise Silent("PostgreSQL did not accept a connection in the time that the request has left.")
+            try:
+                waits_for = connecting.send(ready)
+            except StopIteration as end:
+                return end.value
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer. Raises `Silent`, and closes the connection, which is then in an unknown state."""

@@ -11,7 +11,7 @@ from django.db.utils import ConnectionHandler
 from psycopg import OperationalError
 
 from agentgate.databases import PATIENCE, postgresql
-from core.timeouts import CONNECT_SECONDS, STATEMENT_SECONDS
+from core.timeouts import ANSWER_SECONDS, CONNECT_SECONDS, STATEMENT_SECONDS, THREAD_SECONDS, answering
 from decisions.stores.base import StoreUnavailable
 from decisions.stores.postgresql import PostgresqlStore, conninfo_of
 
@@ -32,6 +32,14 @@ def test_django_gives_up_on_a_server_that_does_not_answer(silent_url: str) -> No
     with pytest.raises(OperationalError, match="timeout"):
         connection_to(silent_url).connect()
     assert CONNECT_SECONDS - 0.5 < time.monotonic() - began < STATEMENT_SECONDS
+
+
+def test_a_request_that_waited_for_a_thread_gives_all_hosts_together_what_is_left(silent_url: str) -> None:
+    several = silent_url.replace("127.0.0.1", "127.0.0.1,127.0.0.1")
+    began = time.monotonic()
+    with answering(began - THREAD_SECONDS), pytest.raises(OperationalError):
+        connection_to(several).connect()
+    assert time.monotonic() - began < ANSWER_SECONDS - THREAD_SECONDS + 0.5
 
 
 def test_decisions_give_up_on_a_server_that_does_not_answer(silent_url: str) -> None:
