@@ -1,6 +1,6 @@
 """The languages of the pages and mails for users. Programs, developers, administrators and logs get English."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -48,8 +48,18 @@ def is_for_users(path: str) -> bool:
 
 def language_for(request: HttpRequest) -> str:
     """Return the language of the account, else of the cookie, else the first of `Accept-Language` that there is."""
-    chosen = getattr(request.user, "language", "") or request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
-    return chosen if is_offered(chosen) else _accepted(request.headers.get("Accept-Language", ""))
+    chosen = getattr(request.user, "language", "")
+    if is_offered(chosen):
+        return chosen
+    return language_of_browser(request.path_info, request.COOKIES, request.headers.get("Accept-Language", ""))
+
+
+def language_of_browser(path: str, cookies: Mapping[str, str], accepted: str) -> str:
+    """Return the language of a page for a reader whose account is unknown. `accepted` is `Accept-Language`."""
+    if not is_for_users(path):
+        return ENGLISH
+    chosen = cookies.get(settings.LANGUAGE_COOKIE_NAME, "")
+    return chosen if is_offered(chosen) else _accepted(accepted)
 
 
 def _accepted(header: str) -> str:

@@ -298,7 +298,7 @@ class Connection(asyncio.Protocol):
         self._enter(Phase.SKIPPING, bounds.BODY_SECONDS)
 
     def _encode_refusal(self, error: DomainError, head: Head, *, keeps_alive: bool) -> bytes:
-        reply = refusal(error, head.path or self._reader.target, head.headers.get("x-request-id", ""))
+        reply = refusal(error, head.path or self._reader.target, head.headers)
         return encode(reply, head, self.date, keeps_alive=keeps_alive)
 
     def _close(self) -> None:

@@ -84,7 +84,7 @@ class Exchange:
     def refuse(self, detail: str) -> None:
         """Answer 503."""
         request = self.request
-        self(refusal(Unavailable(detail), request.path, request.headers.get("x-request-id", "")))
+        self(refusal(Unavailable(detail), request.path, request.headers))
 
     def fail(self) -> None:
         """Answer 500. The caller has logged why."""

@@ -7,10 +7,13 @@ which would fill the disk and say nothing new, so only some are written.
 import logging
 import sys
 import time
+from collections.abc import Mapping
+from functools import lru_cache
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.template import loader
+from django.utils import translation
 from django.views import defaults
 
 from api.problems import as_domain_error, problem_reply
@@ -18,9 +21,11 @@ from core import timeouts
 from core.errors import DomainError, Unavailable
 from core.http import django_response
 from core.ids import choose_request_id
+from core.languages import language_of_browser
 from core.messages import Reply
 from core.metrics import report_front_refusal
 from oauth.errors import OAuthError, error_reply, from_domain
+from server.front.headers import common_headers
 from server.metrics import route_of
 
 logger = logging.getLogger(__name__)
@@ -63,16 +68,38 @@ class Failures:
 failures = Failures()
 
 
-def refusal(error: DomainError, target: str, offered_id: str) -> Reply:
-    """Return the reply to a request for `target` that is refused. `offered_id` is its X-Request-Id."""
+def refusal(error: DomainError, target: str, headers: Mapping[str, str]) -> Reply:
+    """Return the reply to a request for `target` with these headers, by lower-case names, that is refused.
+
+    A page that is temporarily unavailable is one in words, of which the front keeps one per language.
+    """
     report_front_refusal(error.status)
-    request_id = choose_request_id(offered_id)
+    request_id = choose_request_id(headers.get("x-request-id", ""))
     failures.report(target, error.status, request_id)
-    return refuse(error, target, request_id)
+    if not isinstance(error, Unavailable) or not target.startswith("/") or target.startswith(PROGRAMS):
+        return refuse(error, target, request_id)
+    cookies, accepted = parse_cookie(headers.get("cookie", "")), headers.get("accept-language", "")
+    page = _page(language_of_browser(target, cookies, accepted))
+    return Reply(page.status, [*page.headers, ("X-Request-Id", request_id)], page.body)
 
 
-PROGRAMS = ("/api/", "/oauth/")
+PROGRAMS = ("/api/", "/oauth/", "/.well-known/", "/metrics")
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@lru_cache(maxsize=32)
+def _page(language: str, *, is_unknown: bool = False) -> Reply:
+    """Return the page that says that the service is unavailable, with the headers of a page."""
+    with translation.override(language):
+        body = loader.render_to_string("503.html", {"is_unknown": is_unknown})
+    common = [one for one in common_headers("/") if one[0].lower() not in ("content-language", "cache-control")]
+    own = [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Language", language),
+        ("Cache-Control", "no-store"),
+        ("Retry-After", str(Unavailable.retry_after)),
+    ]
+    return Reply(Unavailable.status, [*common, *own], body.encode())
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -98,10 +125,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return django_response(refuse(refusal, request.path, request.request_id))  # type: ignore[attr-defined]
     # A page may change something in several transactions.
     is_unknown = refusal.retry_after is None or (request.method not in SAFE and timeouts.has_committed())
-    page = HttpResponse(loader.render_to_string("503.html", {"is_unknown": is_unknown}), status=refusal.status)
-    page["Retry-After"] = str(Unavailable.retry_after)
-    page["Cache-Control"] = "no-store"
-    return page
+    accepted = request.headers.get("Accept-Language", "")
+    language = language_of_browser(request.path_info, request.COOKIES, accepted)
+    return django_response(_page(language, is_unknown=is_unknown))
 
 
 def refuse(error: DomainError, path: str, request_id: str) -> Reply:

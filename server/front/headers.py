@@ -30,18 +30,18 @@ FORWARDED_SCHEMES = ("http", "https")
 OWN = frozenset(("content-length", "content-type", "x-request-id"))
 
 
-def common_headers() -> Headers:
-    """Return the headers that the middleware adds to every response to a program, by running it once."""
+def common_headers(path: str = "/api/v1/health") -> Headers:
+    """Return the headers that the middleware adds to every response to a program, or at `path`, by running it once."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
 
     chain = respond
-    for path in reversed(settings.MIDDLEWARE):
-        if path != METRICS:  # the request below is not a client's
-            chain = import_string(path)(chain)
+    for name in reversed(settings.MIDDLEWARE):
+        if name != METRICS:  # the request below is not a client's
+            chain = import_string(name)(chain)
     scheme = "https" if settings.IS_HTTPS else "http"
-    request = Request("GET", "/api/v1/health", "", {"host": settings.HOSTNAME}, b"", "127.0.0.1", scheme)
+    request = Request("GET", path, "", {"host": settings.HOSTNAME}, b"", "127.0.0.1", scheme)
     response = chain(WSGIRequest(make_environ(request, port="0")))
     return tuple((name, value) for name, value in response.items() if name.lower() not in OWN)
 

@@ -53,6 +53,10 @@ class Answer:
         return self.response.elapsed.total_seconds()
 
     @property
+    def is_page(self) -> bool:
+        return self.door == "form" or (self.door.startswith("/") and not self.door.startswith("/oauth/"))
+
+    @property
     def decides(self) -> bool:
         """Whether a batch of decisions answers it, which may be under way."""
         return self.door in ("health", "verify", "/oauth/introspect")
@@ -164,7 +168,7 @@ def check_refused(answer: Answer) -> None:
     """Check that a 503 says when to try again, and in the language of who asked."""
     response = answer.response
     assert response.status_code == 503, (answer.door, response.status_code, response.text[:300])
-    if response.headers["Content-Type"].startswith("text/html"):
+    if answer.is_page:
         assert "The service is temporarily unavailable" in response.text
         assert "Try again in a few moments." in response.text
         assert response.headers["Retry-After"] == "1"
