@@ -26,7 +26,7 @@ from api.parsers import MalformedRequest, PayloadTooLarge
 from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, OutcomeUnknown, Unavailable
 from core.messages import Reply
 from core.text import escape_invisible
-from core.timeouts import may_have_committed
+from core.timeouts import cause_to_log, may_have_committed
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     error = as_domain_error(exc)
     if error.status >= 500:
         # What the code raises on purpose needs no traceback.
-        logger.error("%s %s failed", request.method, request.path, exc_info=None if error is exc else exc)
+        cause = None if error is exc else cause_to_log(exc)
+        logger.error("%s %s failed", request.method, request.path, exc_info=cause)
     response = Response(describe(error, request), status=error.status, content_type=MEDIA_TYPE)
     for name, value in _headers(error, getattr(view, "challenge", DEFAULT_CHALLENGE)):
         response[name] = value

@@ -143,6 +143,15 @@ def report_silence() -> None:
         patience.is_silent = True
 
 
+def cause_to_log[E: BaseException](error: E) -> E | None:
+    """Return the error, whose traceback is logged, or None if the request failed because the database was silent.
+
+    The connection has logged that in one line. Tracebacks of each request would fill the disk during a long silence.
+    """
+    patience = _patience.get()
+    return None if patience is not None and patience.is_silent else error
+
+
 def report_commit(*, is_lost: bool) -> None:
     """Remember that a COMMIT of this request succeeded, or that its answer was lost."""
     if patience := _patience.get():

@@ -14,7 +14,7 @@ from consent.errors import InvalidAuthorizationDetails
 from core.errors import DomainError, NotAuthenticated, OutcomeUnknown, Unavailable
 from core.http import BASIC_CHALLENGE
 from core.messages import Reply
-from core.timeouts import may_have_committed
+from core.timeouts import cause_to_log, may_have_committed
 from oauth.responses import UNCACHED, View, uncached
 from resources.errors import InvalidScope
 
@@ -78,7 +78,7 @@ def handle_errors(view: View) -> View:
             return view(request)
         except Exception as error:
             if not isinstance(error, (OAuthError, DomainError)):
-                logger.exception("%s %s failed", request.method, request.path)
+                logger.error("%s %s failed", request.method, request.path, exc_info=cause_to_log(error))
             return error_response(as_oauth_error(error, is_basic="Authorization" in request.headers))
 
     return wrapped

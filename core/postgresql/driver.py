@@ -1,5 +1,6 @@
 """psycopg as Django uses it, except that a connection is closed when the server has been silent for too long."""
 
+import logging
 from typing import Any, Self
 
 from psycopg import (
@@ -35,6 +36,8 @@ __all__ = [
     "connect",
 ]
 
+logger = logging.getLogger(__name__)
+
 
 class Silent(OperationalError):
     """The server did not answer in time. The connection is closed. What was sent may still be carried out."""
@@ -50,8 +53,9 @@ class BoundedConnection(Connection[Any]):
             raise Silent("PostgreSQL did not answer this request before.")
         try:
             return super().connect(conninfo, **parameters)
-        except OperationalError:
+        except OperationalError as error:
             timeouts.report_silence()
+            logger.error("Connecting to PostgreSQL failed: %s", str(error).split("\n", 1)[0])
             raise
 
     @classmethod
@@ -76,7 +80,9 @@ class BoundedConnection(Connection[Any]):
         except errors._WaitTimeout as error:
             self.close()
             timeouts.report_silence()
-            raise Silent(f"PostgreSQL did not answer within {seconds:g} seconds.") from error
+            silent = Silent(f"PostgreSQL did not answer within {seconds:g} seconds.")
+            logger.error("%s", silent)
+            raise silent from error
 
 
 connect = BoundedConnection.connect

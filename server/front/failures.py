@@ -105,7 +105,7 @@ def _page(language: str, *, is_unknown: bool = False) -> Reply:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django refuses before a view sees it, such as one with a wrong Host header.
 
-    Below `/api/` and `/oauth/` it gets what the front would answer, and elsewhere a page.
+    Programs get what the front would answer, and browsers a page.
     """
     if not request.path.startswith(PROGRAMS):
         return defaults.bad_request(request, exception)
@@ -127,7 +127,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     is_unknown = refusal.retry_after is None or (request.method not in SAFE and timeouts.has_committed())
     accepted = request.headers.get("Accept-Language", "")
     language = language_of_browser(request.path_info, request.COOKIES, accepted)
-    return django_response(_page(language, is_unknown=is_unknown))
+    response = django_response(_page(language, is_unknown=is_unknown))
+    if not timeouts.cause_to_log(error):
+        logger.error("%s %s failed", request.method, request.path)
+        response._has_been_logged = True  # type: ignore[attr-defined]  # keeps Django from logging a traceback
+    return response
 
 
 def refuse(error: DomainError, path: str, request_id: str) -> Reply:

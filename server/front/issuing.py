@@ -16,6 +16,7 @@ from core.ids import current_id
 from core.messages import Reply, Request, ThreadEndpoint
 from core.metrics import report_http
 from core.pool import PoolFull, with_connections
+from core.timeouts import cause_to_log
 from limits.throttle import address_group
 from oauth import grants
 from server.front.bounds import ISSUING_THREADS, MAX_QUEUED
@@ -90,5 +91,5 @@ class Issuing:
 
 def _log_failure(request: Request, error: Exception, request_id: str) -> None:
     # What the code raises on purpose needs no traceback.
-    cause = None if isinstance(error, DomainError) else error
+    cause = None if isinstance(error, DomainError) else cause_to_log(error)
     logger.error("%s %s failed", request.method, request.path, exc_info=cause, extra={"request_id": request_id})
