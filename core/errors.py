@@ -134,7 +134,7 @@ class OutcomeUnknown(Unavailable):
 
     code = "outcome_unknown"
     title = gettext_noop("The outcome of the request is unknown")
-    remedy = "The request may have been carried out and counted. Repeat it only if doing it twice does no harm."
+    remedy = "It may have been carried out. Repeat it with its Idempotency-Key, or if doing it twice does no harm."
     retry_after = None
 
 

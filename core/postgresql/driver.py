@@ -70,7 +70,8 @@ class BoundedConnection(Connection[Any]):
             try:
                 waits_for = connecting.send(ready)
             except StopIteration as end:
-                return end.value
+                connected: Self = end.value
+                return connected
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer. Raises `Silent`, and closes the connection, which is then in an unknown state."""
