@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote_plus, urlsplit
 
@@ -41,6 +42,14 @@ class BasicCredential:
 
     def __repr__(self) -> str:
         return f"BasicCredential({self.name!r})"
+
+
+def named_client(headers: Mapping[str, str], stated: str | None) -> str:
+    """Return the client id that will be authenticated: HTTP Basic's, else the one that the body states, or ""."""
+    with suppress(NotAuthenticated):
+        if basic := read_basic(headers):
+            return basic.name
+    return stated or ""
 
 
 def read_basic(headers: Mapping[str, str], header: str = "authorization") -> BasicCredential | None:

@@ -57,6 +57,13 @@ class Reply(NamedTuple):
     lines: str = ""
 
 
+class ThreadWork(NamedTuple):
+    """What a thread does to answer a request, and the client that the request names, or "". Nothing has proved it."""
+
+    client_id: str
+    run: Callable[[], Reply]
+
+
 class ThreadEndpoint(NamedTuple):
     """An endpoint that threads of the front answer, without Django's middleware and REST framework.
 
@@ -65,7 +72,7 @@ class ThreadEndpoint(NamedTuple):
     `headers` are those of all replies.
     """
 
-    read: Callable[[Request, Actor], Callable[[], Reply]]
+    read: Callable[[Request, Actor], ThreadWork]
     fail: Callable[[BaseException, Request, str], Reply]
     headers: Sequence[tuple[str, str]]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from agents.models import Agent
 from core.actor import Actor
+from core.http import named_client
 from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once
-from core.messages import NotDirect, Reply, Request, ThreadEndpoint
+from core.messages import NotDirect, Reply, Request, ThreadEndpoint, ThreadWork
 from oauth.authentication import authenticate
 from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.details import read_details
@@ -111,12 +112,13 @@ def issue(form: Parameters, headers: Mapping[str, str], actor: Actor) -> Reply:
     return Reply(answer.status, HEADERS, json.dumps(answer.body).encode())
 
 
-def _read_directly(request: Request, actor: Actor) -> Callable[[], Reply]:
+def _read_directly(request: Request, actor: Actor) -> ThreadWork:
     form = read_directly(request)
     # The keys of an assertion may have to be fetched from the client's server, for seconds.
     if "cookie" in request.headers or form.get("client_assertion"):
         raise NotDirect
-    return partial(issue, form, request.headers, actor)
+    client_id = named_client(request.headers, form.get("client_id"))
+    return ThreadWork(client_id, partial(issue, form, request.headers, actor))
 
 
 def _fail(error: BaseException, request: Request, request_id: str) -> Reply:

@@ -11,7 +11,8 @@ from api.v1.direct import fail, headers_of, require_json_post
 from api.v1.schemas.tokens import ClientBody, ExchangeBody, RefreshBody, TokensOut
 from api.v1.tokens import Exchange, Refresh, exchange, refresh
 from core.actor import Actor
-from core.messages import NotDirect, Reply, Request, ThreadEndpoint
+from core.http import named_client
+from core.messages import NotDirect, Reply, Request, ThreadEndpoint, ThreadWork
 from core.validation import parse
 
 # Usual ones have less than 1 KB. The event loop parses no longer ones.
@@ -22,11 +23,12 @@ LEFT_TO_DJANGO = ("idempotency-key", "cookie")
 
 def _read[Body: ClientBody](
     model: type[Body], issue: Callable[[Agent, Body, Actor], TokensOut], request: Request, actor: Actor
-) -> Callable[[], Reply]:
+) -> ThreadWork:
     require_json_post(request)
     if len(request.body) > MAX_BODY or any(name in request.headers for name in LEFT_TO_DJANGO):
         raise NotDirect
-    return partial(_answer, parse(model, parse_object(request.body)), issue, request, actor)
+    body = parse(model, parse_object(request.body))
+    return ThreadWork(named_client(request.headers, body.client_id), partial(_answer, body, issue, request, actor))
 
 
 def _answer[Body: ClientBody](

@@ -41,10 +41,10 @@ DECIDING_THREADS = 8
 # How many of these compute at the same time, and how many a caller has. More would delay the event loop's decisions
 # by their parsing.
 MAX_COMPUTING = 2
-# For requests for tokens: in all, and of a caller, so that one whose rows are locked keeps no other waiting. Each more
-# takes the interpreter lock from the others at each statement, but one alone would do nothing while it commits. On
-# PostgreSQL, they wait for the database half of the time.
-ISSUING_THREADS = {"sqlite": (4, 2), "postgresql": (8, 4)}
+# For requests for tokens. Alone, an address or an agent has half of them, so that one whose rows are locked keeps no
+# other waiting. Each more takes the interpreter lock from the others at each statement, but one alone would do nothing
+# while it commits. On PostgreSQL, they wait for the database half of the time.
+ISSUING_THREADS = {"sqlite": 4, "postgresql": 8}
 # How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
 # while a page is computed; with a tenth of that, switching has no measurable cost.
 SWITCH_SECONDS = 0.0005

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 from api.problems import InternalError, problem_reply
 from core import timeouts
@@ -56,6 +55,11 @@ class Exchange:
         return self._connection.exchange is not self
 
     @property
+    def is_over(self) -> bool:
+        """Whether it needs no thread any more: the client has disconnected, or it has waited for one for too long."""
+        return self.is_gone or timeouts.has_waited_too_long(self.arrived)
+
+    @property
     def is_stopping(self) -> bool:
         """Whether the connection must be answered soon, because the process stops."""
         return self._connection.is_stopping
@@ -65,14 +69,9 @@ class Exchange:
             self._send(reply)
 
     def run(self, work: Callable[[], Announcement]) -> Announcement:
-        """Do the work in a thread, unless the client has disconnected. Return what to do in the event loop.
-
-        A request that has waited for a thread for too long is refused.
-        """
-        if self.is_gone:
-            return partial(self, Reply(499, ()))
-        if timeouts.has_waited_too_long(self.arrived):
-            return partial(self.refuse, BUSY)
+        """Do the work in a thread, unless it is over. Return what to do in the event loop."""
+        if self.is_over:
+            return self.end
         try:
             with timeouts.answering(self.arrived):
                 return work()
@@ -80,6 +79,13 @@ class Exchange:
             extra = {"request_id": self.request_id}
             logger.exception("%s %s failed", self.request.method, self.request.path, extra=extra)
             return self.fail
+
+    def end(self) -> None:
+        """End an exchange that is over: answer 503, unless nobody waits for it."""
+        if self.is_gone:
+            self(Reply(499, ()))
+        else:
+            self.refuse(BUSY)
 
     def refuse(self, detail: str) -> None:
         """Answer 503."""

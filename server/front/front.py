@@ -66,6 +66,8 @@ class Front:
             except Exception:  # of this connection only: the others have deadlines too
                 logger.exception("A connection could not be ended")
                 connection.abort()
+        self._issuing.expire()
+        self._bridge.expire()
         self._limit_unsent()
         processes.set(1)
         connections.set(len(self.connections))

@@ -5,7 +5,6 @@ These took a third of the time of an exchange. Django has a view for each, which
 
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 
 from django.db import connection
@@ -13,7 +12,7 @@ from django.db import connection
 from api.v1 import issuing
 from core.errors import DomainError
 from core.ids import current_id
-from core.messages import Reply, Request, ThreadEndpoint
+from core.messages import Reply, Request, ThreadEndpoint, ThreadWork
 from core.metrics import report_http
 from core.pool import PoolFull, with_connections
 from core.timeouts import cause_to_log
@@ -35,11 +34,11 @@ SERVER_ERROR = 500
 
 
 class Issuing:
-    """Answers requests for tokens, in turn by address."""
+    """Answers requests for tokens, in turn by address. An address and an agent each have their part of the threads."""
 
     def __init__(self) -> None:
-        threads, each = ISSUING_THREADS[connection.vendor]
-        self._pool = FairPool(threads, threads, MAX_QUEUED, each)
+        threads = ISSUING_THREADS[connection.vendor]
+        self._pool = FairPool(threads, threads, MAX_QUEUED)
         common = common_headers()
         self._lines = {path: "".join(encode_headers([*common, *each.headers])) for path, each in ENDPOINTS.items()}
 
@@ -62,22 +61,25 @@ class Issuing:
             return False
         try:
             answer = partial(self._answer, exchange, endpoint, work, actor.request_id)
-            self._pool.submit(address_group(actor.ip or ""), partial(exchange.run, answer))
+            caller = address_group(actor.ip or "")
+            self._pool.submit(caller, partial(exchange.run, answer), work.client_id, exchange)
         except PoolFull:
             exchange.refuse(BUSY)
         return True
 
+    def expire(self) -> None:
+        """End the requests that have waited for a thread for too long."""
+        self._pool.expire()
+
     def stop(self) -> None:
         self._pool.stop()
 
-    def _answer(
-        self, exchange: Exchange, endpoint: ThreadEndpoint, work: Callable[[], Reply], request_id: str
-    ) -> Announcement:
+    def _answer(self, exchange: Exchange, endpoint: ThreadEndpoint, work: ThreadWork, request_id: str) -> Announcement:
         """Do the work in a thread. Return what sends its reply. Report and log it as Django's middleware does."""
         request, began = exchange.request, time.perf_counter()
         current_id.set(request_id)
         try:
-            reply = with_connections(work)()
+            reply = with_connections(work.run)()
         except Exception as error:
             reply = endpoint.fail(error, request, request_id)
             if reply.status >= SERVER_ERROR:

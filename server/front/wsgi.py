@@ -53,11 +53,16 @@ class Bridge:
         """Answer in a thread of the pool. Of a request to decide, `caller` says whose turn it takes."""
         try:
             if caller is not None and self._deciding:
-                self._deciding.submit(caller, partial(self._work, exchange, ask=self._ask_apart))
+                self._deciding.submit(caller, partial(self._work, exchange, ask=self._ask_apart), exchange=exchange)
             else:
                 self._pool.submit(partial(self._work, exchange))
         except PoolFull:
             exchange.refuse(BUSY)
+
+    def expire(self) -> None:
+        """End the requests to decide that have waited for a thread for too long."""
+        if self._deciding:
+            self._deciding.expire()
 
     def _answer_parked(self, exchange: Exchange, finished: Callable[[], None]) -> None:
         """Answer a request that was parked, without parking it again. Raises `PoolFull`."""

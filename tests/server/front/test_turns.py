@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.messages import Reply, Request
-from core.pool import PoolFull
+from core.pool import PoolFull, Work
 from core.secrets import digest
 from server.front import headers
 from server.front.bounds import SMALL_BODY
@@ -88,7 +88,7 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
-    threads = FairPool(2, computing=2, most=6, each=2)
+    threads = FairPool(4, computing=2, most=6)
     started: list[str] = []
     ended: list[str] = []
     gates = {name: threading.Event() for name in ("a1", "a2", "a3", "a4", "a5", "a6", "b1", "c1")}
@@ -119,7 +119,7 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
 
 
 async def test_a_caller_whose_work_hangs_has_its_part_of_the_threads() -> None:
-    threads = FairPool(3, computing=3, most=6, each=2)
+    threads = FairPool(3, computing=3, most=6)
     gate, ended = threading.Event(), []
 
     def hang() -> Callable[[], object]:
@@ -132,6 +132,66 @@ async def test_a_caller_whose_work_hangs_has_its_part_of_the_threads() -> None:
     await until(lambda: ended == ["b"])
     gate.set()
     await until(lambda: ended == ["b", *"aaaa"])
+    threads.stop()
+
+
+async def test_an_agent_has_its_part_of_the_threads_however_many_addresses_name_it() -> None:
+    threads = FairPool(3, computing=3, most=32)
+    gate, ended = threading.Event(), []
+
+    def hang() -> Callable[[], object]:
+        gate.wait(10)
+        return lambda: ended.append("a")
+
+    for address in range(8):
+        threads.submit(f"address{address}", hang, "a")
+    threads.submit("address7", lambda: lambda: ended.append("same address"), "b")
+    threads.submit("new", lambda: lambda: ended.append("new"), "b")
+    await until(lambda: ended == ["same address", "new"])
+    assert threads.waiting == 6
+    gate.set()
+    await until(lambda: ended[2:] == ["a"] * 8)
+    threads.stop()
+
+
+async def test_who_names_the_agent_of_others_takes_one_turn_before_each_of_theirs() -> None:
+    threads = FairPool(2, computing=2, most=32)
+    gate, ended = threading.Event(), []
+
+    def piece(name: str) -> Callable[[], Callable[[], object]]:
+        def work() -> Callable[[], object]:
+            gate.wait(10)
+            return lambda: ended.append(name)
+
+        return work
+
+    for _ in range(8):
+        threads.submit("liar", piece("lie"), "a")
+    for number in range(2):
+        threads.submit("honest", piece(f"honest{number}"), "a")
+    gate.set()
+    await until(lambda: len(ended) == 10)
+    assert ended[:5] == ["lie", "lie", "honest0", "lie", "honest1"]
+    threads.stop()
+
+
+async def test_few_callers_leave_a_thread_to_another() -> None:
+    """However long their work hangs: each leaves half of the threads that it found."""
+    threads = FairPool(8, computing=8, most=256)
+    gate, ended = threading.Event(), []
+
+    def hang() -> Callable[[], object]:
+        gate.wait(10)
+        return lambda: ended.append("flood")
+
+    for caller, waiting in (("first", 4), ("second", 10), ("third", 17)):
+        for number in range(8):
+            threads.submit(caller, hang, f"agent {number} of the {caller}")
+        assert threads.waiting == waiting
+    threads.submit("fourth", lambda: lambda: ended.append("fourth"))
+    await until(lambda: ended == ["fourth"])
+    gate.set()
+    await until(lambda: len(ended) == 25)
     threads.stop()
 
 
@@ -191,29 +251,48 @@ async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Con
         held.clear()
 
 
+def fill(threads: FairPool, work: Work, caller: str, agent: str = "") -> int:
+    """Submit pieces until one is refused. Return how many wait then."""
+
+    def submit() -> None:
+        for _ in range(20):
+            threads.submit(caller, work, agent)
+
+    with pytest.raises(PoolFull):
+        submit()
+    return threads.waiting
+
+
 async def test_a_few_callers_leave_places_to_others() -> None:
     """However much they send: each leaves half of what it found."""
-    threads, release = FairPool(1, computing=1, most=16, each=1), threading.Event()
+    threads, release = FairPool(1, computing=1, most=16), threading.Event()
 
     def wait() -> Callable[[], object]:
         release.wait(5)
         return lambda: None
 
-    def submit(caller: str) -> int:
-        """Submit pieces until one is refused. Return how many waited then."""
-        for _ in range(20):
-            try:
-                threads.submit(caller, wait)
-            except PoolFull:
-                break
-        return threads.waiting
+    assert fill(threads, wait, "first") == 8
+    assert fill(threads, wait, "second") == 12
+    assert fill(threads, wait, "third") == 14
+    assert fill(threads, wait, "fourth") == 15
+    assert fill(threads, wait, "fifth") == 16
+    assert fill(threads, wait, "sixth") == 16
+    release.set()
+    threads.stop()
 
-    assert submit("first") == 8
-    assert submit("second") == 12
-    assert submit("third") == 14
-    assert submit("fourth") == 15
-    assert submit("fifth") == 16
-    with pytest.raises(PoolFull):
-        threads.submit("sixth", wait)
+
+async def test_an_agent_leaves_places_to_others_and_to_its_other_addresses() -> None:
+    """So neither an agent with many addresses, nor who names the agent of others, keeps anyone from the queue."""
+    threads, release = FairPool(1, computing=1, most=16), threading.Event()
+
+    def wait() -> Callable[[], object]:
+        release.wait(5)
+        return lambda: None
+
+    threads.submit("running", wait)
+    assert fill(threads, wait, "liar", "a") == 6
+    assert fill(threads, wait, "honest", "a") == 8
+    assert [fill(threads, wait, f"address{number}", "a") for number in range(16)] == [8] * 16
+    assert fill(threads, wait, "new", "b") == 11
     release.set()
     threads.stop()

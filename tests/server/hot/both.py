@@ -123,10 +123,14 @@ class FrontThread:
         self.hot = Watched(self._answered.append)
         await self.hot.start()
         self.issuing = WatchedIssuing(self._answered.append)
-        front = Front(self.hot, self.issuing, Bridge(WSGIHandler(), self._pool, "80", ask=self.hot.decide), self._pool)
+        bridge = Bridge(WSGIHandler(), self._pool, "80", ask=self.hot.decide)
+        front = self._front = Front(self.hot, self.issuing, bridge, self._pool)
         make = lambda: Connection(None, SimpleNamespace(connections=set()), {"front": front})  # noqa: E731
         self._server = await self._loop.create_server(make, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def tick(self) -> None:
+        self._front.tick(self._loop.time())
 
     async def close(self) -> None:
         self._server.close()

@@ -17,9 +17,9 @@ from django.db import OperationalError, connection
 from agents import services as agent_services
 from api.v1.issuing import MAX_BODY
 from consent.granting import approve_consent
-from core import clock
+from core import clock, timeouts
 from core.ids import current_id
-from core.messages import Reply, Request, ThreadEndpoint
+from core.messages import Reply, Request, ThreadEndpoint, ThreadWork
 from core.rotation import add_secret
 from oauth.parameters import MAX_FORM
 from server.front import bounds, issuing
@@ -36,7 +36,7 @@ from tokens.issuing import IssuedTokens
 pytestmark = pytest.mark.on_sqlite
 
 EXCHANGE, REFRESH, TOKEN = "/api/v1/tokens/exchange", "/api/v1/tokens/refresh", "/oauth/token"
-FLOODER, OTHER, GONE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+FLOODER, OTHER = "127.0.0.2", "127.0.0.3"
 
 
 @dataclass
@@ -269,7 +269,9 @@ def test_requests_are_counted_and_logged_as_by_the_middleware(
     assert of_front.request_id == "trace-12345"
 
 
-EACH = bounds.ISSUING_THREADS[connection.vendor][1]
+ALL = bounds.ISSUING_THREADS[connection.vendor]
+# What one address or agent has of them at most, and what a second one then gets.
+EACH, SECOND = ALL // 2, ALL // 4
 
 
 class TestTurns:
@@ -277,7 +279,7 @@ class TestTurns:
 
     @pytest.fixture
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Iterator["Held"]:
-        held = Held()
+        held = Held(FLOODER, OTHER)
         endpoint = ThreadEndpoint(held.read, issuing.ENDPOINTS[EXCHANGE].fail, ())
         monkeypatch.setitem(issuing.ENDPOINTS, EXCHANGE, endpoint)
         yield held
@@ -288,10 +290,10 @@ class TestTurns:
         try:
             assert flood[-1].recv(12) == b"HTTP/1.1 503"
             others = [both.front.connect(send(EXCHANGE, {}).at(OTHER)) for _ in range(EACH + 1)]
-            wait_until(lambda: both.front.issuing.waiting == bounds.MAX_QUEUED // 2 + 1)
+            wait_until(lambda: both.front.issuing.waiting == bounds.MAX_QUEUED // 2 + EACH + 1 - SECOND)
             held.let_go_on(OTHER)
             assert [other.recv(12) for other in others] == [b"HTTP/1.1 200"] * (EACH + 1)
-            assert held.peers == [OTHER] * (EACH + 1)
+            assert held.answered == [OTHER] * (EACH + 1)
             held.let_go_on(FLOODER)
             statuses = [client.recv(12)[-3:] for client in flood[:-1]]
             accepted = bounds.MAX_QUEUED // 2 + EACH
@@ -300,37 +302,104 @@ class TestTurns:
             for client in (*flood, *others):
                 client.close()
 
+    def test_two_addresses_leave_a_thread_for_a_third(self, held: "Held", both: Both) -> None:
+        flood = [both.front.connect(send(EXCHANGE, {}).at(peer)) for peer in [FLOODER] * ALL + [OTHER] * ALL]
+        wait_until(lambda: both.front.issuing.waiting == 2 * ALL - EACH - SECOND)
+        assert both.front.ask(send(EXCHANGE, {}))[0].status == 200
+        assert held.answered == ["127.0.0.1"]
+        held.let_go_on(FLOODER, OTHER)
+        for client in flood:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+
+    def test_an_agent_leaves_threads_to_others_however_many_addresses_it_has(
+        self, client: Client, both: Both, monkeypatch: pytest.MonkeyPatch, subtests: Any
+    ) -> None:
+        agent, other = client.scene.grant.agent.client_id, basic_of("ag_other:x")
+        form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": agent}
+        sent = [
+            client.exchange("x"),
+            client.refresh("x"),
+            client.by_code("x"),
+            post(TOKEN, urlencode(form).encode(), FORM),
+        ]
+        sent += [in_body(one, client) for one in sent[:2]]
+        for one in sent:
+            with subtests.test(str(one)), monkeypatch.context() as patch:
+                held, path = Held(agent), one.target
+                patch.setitem(issuing.ENDPOINTS, path, held.reading_as(issuing.ENDPOINTS[path]))
+                flood = [both.front.connect(one.at(f"127.0.1.{number}")) for number in range(1, ALL + 1)]
+                wait_until(lambda: both.front.issuing.waiting == ALL - EACH)
+                assert both.front.ask(one.having(Authorization=other))[0].status == 200
+                assert held.answered == ["ag_other"]
+                held.let_go_on(agent)
+                for held_one in flood:
+                    assert held_one.recv(12) == b"HTTP/1.1 200"
+                    held_one.close()
+
+    def test_a_request_that_waits_for_too_long_is_refused(
+        self, held: "Held", both: Both, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        holding = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(EACH)]
+        late = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(2)]
+        wait_until(lambda: both.front.issuing.waiting == 2)
+        both.front.run(both.front.tick())
+        assert both.front.issuing.waiting == 2
+        monkeypatch.setattr(timeouts, "THREAD_SECONDS", 0.0)
+        both.front.run(both.front.tick())
+        for client in late:
+            answer = client.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert b"Retry-After: 1" in answer
+            assert b'"code":"unavailable"' in answer
+        assert both.front.issuing.waiting == 0
+        held.let_go_on(FLOODER)
+        for client in holding:
+            assert client.recv(12) == b"HTTP/1.1 200"
+        for client in (*holding, *late):
+            client.close()
+
     def test_what_a_client_no_longer_waits_for_is_not_done(self, held: "Held", both: Both) -> None:
-        waiting = [both.front.connect(send(EXCHANGE, {}).at(peer)) for peer in [FLOODER, OTHER] * EACH]
-        gone = both.front.connect(send(EXCHANGE, {}).at(GONE))
+        waiting = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(EACH)]
+        gone = both.front.connect(send(EXCHANGE, {}).at(FLOODER))
         wait_until(lambda: both.front.issuing.waiting == 1)
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets it
         gone.close()
         both.front.ask(get(HEALTH))  # the event loop has noticed before that
-        held.let_go_on(FLOODER, OTHER)
+        held.let_go_on(FLOODER)
         for client in waiting:
             assert client.recv(12) == b"HTTP/1.1 200"
             client.close()
         assert both.front.ask(send(EXCHANGE, {}))[0].status == 200
-        assert GONE not in held.peers
+        assert held.answered == [*[FLOODER] * EACH, "127.0.0.1"]
 
 
 class Held:
-    """An endpoint at which two peers wait in their threads. `peers` sent the requests that were answered, in order."""
+    """An endpoint at which these wait in their threads. `answered` are those who were answered, in order."""
 
-    def __init__(self) -> None:
-        self.peers: list[str] = []
-        self._may_go_on = {peer: threading.Event() for peer in (FLOODER, OTHER)}
+    def __init__(self, *held: str) -> None:
+        self.answered: list[str] = []
+        self._may_go_on = {name: threading.Event() for name in held}
 
-    def let_go_on(self, *peers: str) -> None:
-        for peer in peers:
-            self._may_go_on[peer].set()
+    def let_go_on(self, *names: str) -> None:
+        for name in names:
+            self._may_go_on[name].set()
 
-    def read(self, request: Request, actor: Any) -> Callable[[], Reply]:
-        return partial(self._work, request.peer)
+    def read(self, request: Request, actor: Any) -> ThreadWork:
+        """Hold addresses. The requests name no agent."""
+        return ThreadWork("", partial(self._work, request.peer))
 
-    def _work(self, peer: str) -> Reply:
-        if peer in self._may_go_on:
-            self._may_go_on[peer].wait(20)
-        self.peers.append(peer)
+    def reading_as(self, endpoint: ThreadEndpoint) -> ThreadEndpoint:
+        """Return an endpoint that holds those whom `endpoint` finds in the request."""
+
+        def read(request: Request, actor: Any) -> ThreadWork:
+            client_id = endpoint.read(request, actor).client_id
+            return ThreadWork(client_id, partial(self._work, client_id))
+
+        return endpoint._replace(read=read)
+
+    def _work(self, name: str) -> Reply:
+        if name in self._may_go_on:
+            self._may_go_on[name].wait(20)
+        self.answered.append(name)
         return Reply(200, ())
