@@ -21,7 +21,7 @@ UNREGISTRABLE_SCHEMES = frozenset(
 )
 PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 PRINTABLE = re.compile(r"[!-~]+")
-HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f.]*:[0-9a-f:.]*")
 LOOPBACK_PORT = re.compile(rf"^(http://(?:{'|'.join(map(re.escape, LOOPBACK_NAMES))})):\d{{1,5}}(?=[/?]|$)")
 
 

@@ -16,7 +16,7 @@ from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed, Text
 from policies.rules.words import Titles
 
-STARS = re.compile(r"(?:\.\*)+\Z")
+STARS = re.compile(r"(?<!\.\*)(?:\.\*)+\Z")
 MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
 
 

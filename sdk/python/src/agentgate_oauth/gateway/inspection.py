@@ -36,8 +36,8 @@ _INSTRUCTIONS = {
         r"\b(always|first|instead)\b,? (call|use|invoke|run|read|send|include|pass)\b",
     ),
     "imitates the frame of a prompt": (
-        r"<\s*/?\s*(important|system|instructions?|secret|hidden|admin|assistant|user|prompt)\b[^>]{0,40}>",
-        r"\[\s*/?\s*(inst|system|important)\b|\bsystem prompt\b|<\|im_(start|end)\|>|\bhuman:|\bassistant:",
+        r"<\s*(/\s*)?(important|system|instructions?|secret|hidden|admin|assistant|user|prompt)\b[^>]{0,40}>",
+        r"\[\s*(/\s*)?(inst|system|important)\b|\bsystem prompt\b|<\|im_(start|end)\|>|\bhuman:|\bassistant:",
     ),
     "names secrets": (
         r"~?/?\.(ssh|aws|env|netrc|npmrc|kube|gnupg)\b|\bid_rsa\b|/etc/passwd",
