@@ -1,10 +1,9 @@
-"""The commands of README run unchanged. Its program does so in `tests/live/test_guides.py`."""
+"""The commands of README for a server with https. `tests/live/test_guides.py` runs all of them unchanged."""
 
 import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +27,6 @@ def blocks(language: str, title: str) -> str:
 @pytest.fixture
 def curl() -> str:
     return find_program("curl")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    folder = tmp_path_factory.mktemp("readme")
-    with LiveServer(Databases(folder).sqlite(), folder, processes=1) as running:
-        yield running
-
-
-@pytest.mark.live
-@pytest.mark.usefixtures("curl")
-def test_the_eight_steps_can_be_pasted_twice_into_one_shell(server: LiveServer) -> None:
-    script = "set -eu\n" + blocks("sh", "The eight steps, with curl") * 2
-    environment = {**os.environ, "AGENTGATE_URL": server.url}
-
-    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    decisions = [answer for answer in json_values(done.stdout) if "allowed" in answer]
-    once = [(True, None), (False, "insufficient_scope"), (False, "consent_revoked")]
-    assert [(decision["allowed"], decision.get("reason")) for decision in decisions] == once * 2
-    logs = [answer["items"] for answer in json_values(done.stdout) if "items" in answer]
-    assert [[entry["outcome"] for entry in log] for log in logs] == [["denied", "allowed"]] * 2
-    assert done.stdout.count(f"{server.url}/consent/cns_") == 2
 
 
 @pytest.mark.live

@@ -1,179 +1,204 @@
-"""The guides do what they say: their programs run as written, with only what they install, and with their clicks."""
+"""All guides, one after the other on one server and in one shell, as their texts say: and then all of them again.
 
-import os
-import pty
+Each program has only what its page installs, and the browser does what the page says. So two guides that use the same
+address, name or file, and a guide that works only once, fail here.
+"""
+
+import json
 import re
-import subprocess
+import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.clean_environment import build_wheel, install
+from policies.rules import RULES
+from tests.clean_environment import build_wheel
+from tests.demo.test_readme import blocks as section_of_readme
+from tests.demo.test_readme import json_values
 from tests.environment import Servers
-from tests.live.clicking_browser import environment as with_browser
-from tests.live.gate import Developer, Gate
 from tests.live.oauth import node
-from tests.live.oauth.services import agent_on, blocks, code_on, register, running
+from tests.live.oauth.services import agent_on, blocks, code_on
+from tests.live.receivers import in_python
+from tests.live.sending import working
 from tests.live.server import ROOT, Databases, LiveServer
-from tests.programs import find_chromium, find_program
+from tests.live.walking import PROGRAM_SECONDS, README, Walk
+from tests.programs import find_program
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
-README = "../README.md"
-PROGRAM_SECONDS = 60
+STEPS = "The eight steps, with curl"
+# What each rule of docs/policies.md says of the request of the page: an email to a@acme.com.
+SIMULATED = {
+    "action_allowlist": "passed",
+    "action_blocklist": "denied",
+    "cedar": "denied",
+    "context_match": "passed",
+    "data_flow": "passed",
+    "delegation": "passed",
+    "ip_allowlist": "denied",
+    "rate_limit": "passed",
+    "spend_limit": "denied",
+}
+DEPLOYMENT = (ROOT / "docs/deployment.md").read_text()
 
 
-class Reader:
-    """A newcomer who follows a page of `docs/` in a clean folder, with the API key of a new developer."""
-
-    def __init__(self, page: str, wheel: Path, gate: Gate, developer: Developer, folder: Path) -> None:
-        self.page, self.gate, self.developer, self.folder = page, gate, developer, folder
-        self.text = " ".join((ROOT / "docs" / page).read_text().split())
-        (command,) = re.findall(r"^pip install .*", "\n".join(blocks(page, "sh")), re.M)
-        self.python = install(command, wheel, folder / "venv")
-
-    def add_command_line(self) -> None:
-        """Add `agentgate`, as pip does."""
-        script = self.python.with_name("agentgate")
-        script.write_text(f"#!{self.python}\nfrom agentgate_oauth.cli import main\nmain()\n")
-        script.chmod(0o755)
-
-    def answer(self, command: str, answer: str) -> str:
-        """Run a shell command in a terminal, and answer what it asks. Return what the terminal shows."""
-        master, terminal = pty.openpty()
-        with subprocess.Popen(
-            ["sh", "-c", f"set -eu\n{command}"],
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        ) as process:
-            os.close(terminal)
-            os.write(master, answer.encode())
-            shown = b"".join(_read_all(master)).decode()
-            assert process.wait(PROGRAM_SECONDS) == 0, shown
-        os.close(master)
-        return shown
-
-    def serve(self, path: str = "") -> Iterator[str]:
-        """Register and run the page's service on a free port, and yield its address."""
-        port = free_port()
-        url = f"http://127.0.0.1:{port}{path}"
-        variables = {**register(self.gate, self.developer, self.page, url), "PORT": str(port)}
-        script = self.folder / "service.py"
-        script.write_text(code_on(self.page))
-        with running([str(self.python), str(script)], variables, url, self.folder / "log"):
-            yield url
-
-    def environment(self, **more: str) -> dict[str, str]:
-        """Return environment variables with the page's clicks."""
-        (clicks,) = re.findall(r"opens your browser: (.*?)\. ", self.text)
-        return with_browser(
-            clicks,
-            find_chromium(),
-            PATH=f"{self.python.parent}:{os.environ['PATH']}",
-            HOME=str(self.folder),
-            AGENTGATE_URL=self.gate.url,
-            AGENTGATE_API_KEY=self.developer.api_key,
-            **more,
-        )
-
-    def run(self, command: str, program: str = "", **more: str) -> str:
-        """Run a shell command, which has the program in `$PROGRAM`, with the page's clicks. Return what it printed."""
-        environment = self.environment(PROGRAM=program, **more)
-        try:
-            done = subprocess.run(
-                ["sh", "-c", f"set -eu\n{command}"],
-                cwd=self.folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=PROGRAM_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as late:
-            pytest.fail(f"The program still waits for the browser, which said: {late.stderr!r}")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-def _read_all(terminal: int) -> Iterator[bytes]:
-    with suppress(OSError):  # at its end
-        while data := os.read(terminal, 65536):
-            yield data
-
-
-@pytest.fixture(scope="module")
-def own_server(databases: Databases, servers: Servers) -> Iterator[LiveServer]:
-    """A server for these tests only, so that one developer can have the prefix of the guides."""
-    with LiveServer(databases.sqlite(), servers.folder, 1) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def own_developer(own_server: LiveServer) -> Developer:
-    return Gate(own_server.url).developer()
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture
-def reader(own_server: LiveServer, own_developer: Developer, wheel: Path, tmp_path: Path) -> Callable[[str], Reader]:
-    find_program("curl")
-    return lambda page: Reader(page, wheel, Gate(own_server.url), own_developer, tmp_path)
-
-
-@pytest.mark.parametrize("page", ["protect-django.md", "protect-fastapi.md"])
-def test_each_call_of_the_agent_gets_the_status_beside_it(reader: Callable[[str], Reader], page: str) -> None:
-    newcomer = reader(page)
-    for url in newcomer.serve():
-        program = re.sub(r'SERVICE = ".*"', f'SERVICE = "{url}"', agent_on(page))
-        printed = newcomer.run('python -c "$PROGRAM"', program)
-    said = re.findall(r"^call\(.*# (\d+):", program, re.M)
-    assert [line.split()[0] for line in printed.splitlines()] == said == ["200", "403", "401"]
-
-
-def test_the_client_of_the_fastmcp_page_prints_what_the_page_says(reader: Callable[[str], Reader]) -> None:
-    newcomer = reader("protect-fastmcp.md")
-    (command,) = [block for block in blocks(newcomer.page, "sh") if "fastmcp import Client" in block]
-    (said,) = re.findall(r"It prints `(.*?)`", newcomer.text)
-    for url in newcomer.serve("/mcp"):
-        printed = newcomer.run(command.replace("http://127.0.0.1:9003/mcp", url))
-    assert printed == f"{said}\n"
-
-
-def test_the_program_of_readme_prints_what_readme_says(reader: Callable[[str], Reader]) -> None:
-    newcomer = reader(README)
+def follow_readme(walk: Walk) -> None:
+    printed = walk.run(section_of_readme("sh", STEPS))
+    answers = json_values(printed)
+    decisions = [(one["allowed"], one.get("reason")) for one in answers if "allowed" in one]
+    assert decisions == [(True, None), (False, "insufficient_scope"), (False, "consent_revoked")]
+    (log,) = [one["items"] for one in answers if "items" in one]
+    assert [entry["outcome"] for entry in log] == ["denied", "allowed"]
+    assert f"{walk.server.url}/consent/cns_" in printed
+    page = walk.page(README)
     (program,) = blocks(README, "python")
-    (said,) = re.findall(r"^It prints:\n\n```\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    steps = "\n".join(block for block in blocks(README, "sh") if "pip install" not in block)
-    assert newcomer.run(f'{steps}\npython -c "$PROGRAM"', program).endswith(f"\n{said}")
+    (page.folder / "first.py").write_text(program)
+    assert walk.run("python first.py", page) == page.printed()
 
 
-def test_the_gateway_reads_asks_before_it_writes_and_refuses_as_its_page_says(reader: Callable[[str], Reader]) -> None:
-    node.install()
-    find_program("npx")
-    newcomer = reader("gateway.md")
-    newcomer.add_command_line()
-    # npx takes the server from here, as it would from the registry.
-    (newcomer.folder / "node_modules").symlink_to(node.FOLDER / "node_modules")
-    url = f"http://127.0.0.1:{free_port()}/mcp"
-    (init,) = [block for block in blocks(newcomer.page, "sh") if "gateway init" in block]
-    shown = newcomer.answer(init.replace(" init -- ", f" init --identifier {url} -- "), "y\n")
-    assert "agentgate gateway run" in shown
-    (program,) = [block for block in blocks(newcomer.page, "python") if "# ask.py" in block]
-    (said,) = re.findall(r"It prints:\n\n```\n(.*?)^```", (ROOT / "docs/gateway.md").read_text(), re.M | re.S)
-    command = ["sh", "-c", "exec agentgate gateway run"]
-    with running(command, newcomer.environment(), url.replace("/mcp", "/health"), newcomer.folder / "log"):
-        program = program.replace("http://127.0.0.1:9000/mcp", url)
-        printed = newcomer.run('python -c "$PROGRAM"', program, PROFILE=str(newcomer.folder / "profile"))
-    expected = said.replace("/home/ada", str(newcomer.folder))
+def follow_delegation(walk: Walk) -> None:
+    page = walk.page("delegation.md")
+    printed = json_values(walk.run("\n".join(blocks(page.name, "sh"))))
+    decisions = [one for one in printed if "allowed" in one and "actor" in one]
+    assert [(one["allowed"], one.get("reason")) for one in decisions] == [(True, None), (False, "delegation_ended")]
+    assert set(decisions[0]) == set(json_values(blocks(page.name, "json")[0])[0])
+    (exchanged,) = [one for one in printed if "issued_token_type" in one]
+    assert exchanged["scope"] == "email:read"
+    (page.folder / "team.py").write_text(page.block("# team.py", "python"))
+    assert walk.run("python team.py", page) == page.printed()
+
+
+def follow_policies(walk: Walk) -> None:
+    page = walk.page("policies.md")
+    made = json.loads(walk.run(page.block("office hours"), page))
+    assert made["mode"] == "shadow"
+    rules = json.loads(page.block("action_blocklist", "json"))
+    assert [rule["type"] for rule in rules] == sorted(RULES)
+    known = walk.variables()
+    simulate = page.block("policies/simulate")
+    simulate = simulate.replace("agt_...", known["AGENT_ID"]).replace(
+        "usr_...", json.loads(known["ACCEPTED"])["userId"]
+    )
+    (example,) = re.findall(r'\{"type": "rate_limit", .*?\}\}', simulate)
+    said = {}
+    for rule in rules:
+        (traced,) = json.loads(walk.run(simulate.replace(example, json.dumps(rule)), page))["decision"]["trace"]
+        said[traced["ruleType"]] = traced["outcome"]
+    assert said.pop("time_window") in ("passed", "denied")  # by the time of day
+    assert said == SIMULATED
+
+
+def follow_events(walk: Walk) -> None:
+    page = walk.page("events.md")
+    port = free_port()
+    create = page.block('"types": ["consent.*"').replace(
+        "https://hooks.acme.com/agentgate", f"http://127.0.0.1:{port}/"
+    )
+    webhook = json.loads(walk.run(create, page))
+    with in_python(webhook["secret"], port, page.folder) as receiver:
+        walk.run(section_of_readme("sh", STEPS))
+        wait_until(lambda: len(receiver.accepted()) >= 3, receiver.log.read_text, PROGRAM_SECONDS)
+    rotated = walk.run(page.block("/rotate-secret"), page, WEBHOOK_ID=webhook["id"])
+    assert json_values(rotated)[0]["secret"] != webhook["secret"]
+    feed = json.loads(walk.run(page.block("&limit=50"), page))
+    assert [event["stream"]["number"] for event in feed["items"]] == list(range(1, feed["next"] + 1))
+    assert walk.run(page.block("text/event-stream"), page).count("\ndata:") == len(feed["items"])
+
+
+def follow_service(walk: Walk, name: str, port: int) -> None:
+    page = walk.page(name)
+    walk.run(page.block("resource-servers create"), page)
+    (page.folder / "service.py").write_text(code_on(name))
+    (page.folder / "agent.py").write_text(agent_on(name))
+    with page.serving("python service.py", f"http://127.0.0.1:{port}/tickets"):
+        printed = walk.run("python agent.py", page)
+    assert [line.split()[0] for line in printed.splitlines()] == ["200", "403", "401"]
+
+
+def follow_fastmcp(walk: Walk) -> None:
+    page = walk.page("protect-fastmcp.md")
+    walk.run(page.block("resource-servers create"), page)
+    (page.folder / "tickets.py").write_text(code_on(page.name))
+    (said,) = re.findall(r"It prints `(.*?)`", page.text)
+    with page.serving("python tickets.py", "http://127.0.0.1:9003/mcp"):
+        assert walk.run(page.block("fastmcp import Client"), page) == f"{said}\n"
+
+
+def follow_gateway(walk: Walk) -> None:
+    page = walk.page("gateway.md")
+    (page.folder / "ask.py").write_text(page.block("# ask.py", "python"))
+    if not (page.folder / "node_modules").exists():
+        # npx takes the server from here, as it would from the registry.
+        (page.folder / "node_modules").symlink_to(node.FOLDER / "node_modules")
+    init = page.block("gateway init")
+    if (page.folder / "gateway.yaml").exists():
+        init = init.replace("gateway init --", "gateway init --replace --")
+    assert "agentgate gateway run" in page.answer(init, "y\n")
+    profile = page.folder / "profile"
+    shutil.rmtree(profile, ignore_errors=True)
+    with page.serving("agentgate gateway run", "http://127.0.0.1:9000/health"):
+        printed = walk.run("python ask.py", page, PROFILE=str(profile))
+    walk.run("unset PROFILE")
+    expected = page.printed().replace("/home/ada", str(page.folder))
     assert re.fullmatch(re.escape(expected).replace(re.escape("..."), ".*"), printed), printed
+
+
+def follow_operations(walk: Walk) -> None:
+    """Rotate the key, upgrade, restore the backup that was made before, and verify the log."""
+    walk.manage("rotate_signing_keys")
+    (backup,) = re.findall(r"`\.venv/bin/python (-m sqlite3 .*?)`", DEPLOYMENT)
+    database = Path(walk.server.database.environment["DATABASE_PATH"])
+    copy = walk.folder / re.findall(r"VACUUM INTO '(.*?)'", backup)[0]
+    copy.unlink(missing_ok=True)  # which the guide's reader keeps elsewhere
+    walk.run(f"{sys.executable} {backup.replace('var/agentgate.db', str(database))}")
+    walk.stop()
+    walk.manage("migrate")
+    walk.start()
+    assert " 0 problems" in walk.manage("doctor")
+
+    walk.stop()
+    for path in database.parent.glob(f"{database.name}*"):
+        path.unlink()
+    copy.replace(database)
+    (reason,) = set(re.findall(r'end_all_tokens --passwords --reason "(.*?)"', DEPLOYMENT))
+    assert "Ended: connections" in walk.manage("end_all_tokens", "--passwords", "--reason", reason)
+    walk.start()
+    checkpoint = Path(walk.server.environment["AUDIT_ANCHOR_DIR"]) / "checkpoint"
+    assert f"The log continues {checkpoint}." in walk.manage("audit_verify", "--checkpoint", str(checkpoint))
+
+
+GUIDES: dict[str, Callable[[Walk], None]] = {
+    "README": follow_readme,
+    "delegation": follow_delegation,
+    "policies": follow_policies,
+    "events": follow_events,
+    "Django": lambda walk: follow_service(walk, "protect-django.md", 9001),
+    "FastAPI": lambda walk: follow_service(walk, "protect-fastapi.md", 9002),
+    "FastMCP": follow_fastmcp,
+    "gateway": follow_gateway,
+    "operations": follow_operations,
+}
+
+
+@pytest.fixture(scope="module")
+def walk(databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    for program in ("curl", "npx"):
+        find_program(program)
+    node.install()
+    folder = tmp_path_factory.mktemp("walk")
+    wheel = build_wheel(folder)
+    with LiveServer(databases.sqlite(), folder, 1, WEBHOOK_ALLOW_LOOPBACK="true") as server:
+        with working(server.database, folder, **server.environment) as worker:
+            yield Walk(server, worker, wheel, folder)
+        server.require_clean_log()
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+@pytest.mark.parametrize("turn", [1, *(pytest.param(turn, marks=pytest.mark.soak) for turn in (2, 3))])
+def test_each_guide_does_what_it_says_after_all_before_it(walk: Walk, turn: int, guide: str) -> None:
+    """CI walks once, and soak twice, because a walk takes a minute of CPU."""
+    GUIDES[guide](walk)

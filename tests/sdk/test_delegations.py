@@ -1,28 +1,17 @@
-"""Agents hand work on through the SDK and by the commands of the page, and the program of the page runs."""
+"""Agents hand work on through the SDK. `tests/live/test_guides.py` runs the commands and the program of the page."""
 
-import os
-import re
-import subprocess
-import webbrowser
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from agentgate_oauth import AgentGateAdmin, AgentGateClient, Decision, Session, UnexpectedDelegationError
 from agentgate_oauth.errors import InvalidGrantError
 from agentgate_oauth.models import NewResourceServer
 from agentgate_oauth.service import Guard, Requirement
 
-from tests.demo.test_readme import blocks as blocks_of_readme
-from tests.demo.test_readme import json_values
-from tests.live.gate import Agent, Developer, Gate, Person, decoded, expect
-from tests.live.oauth.services import blocks
-from tests.live.server import ROOT
-from tests.programs import find_program
+from tests.live.gate import Agent, Developer, Gate, Person, decoded
 from tests.sdk.test_readme import EXAMPLES
 
-PAGE = "delegation.md"
 SCOPES = ("email:read", "email:send")
 
 
@@ -102,45 +91,3 @@ def test_work_from_another_agent_or_for_another_user_is_refused(
                 own.accept(handed.delegation_token, expect_from=own_id, expect_user=person.id)
             (found,) = [one for one in admin.iter_delegations(agent_id=worker.id) if one.id == handed.id]
             assert found.status == "ended", "its tokens were revoked"
-
-
-def test_the_commands_of_the_page_run_in_order(gate: Gate):
-    find_program("curl")
-    script = "set -eu\n" + blocks_of_readme("sh", "The eight steps, with curl") + "\n".join(blocks(PAGE, "sh"))
-    done = subprocess.run(
-        ["sh", "-c", script],
-        env={**os.environ, "AGENTGATE_URL": gate.url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed = json_values(done.stdout)
-    decisions = [one for one in printed if "allowed" in one and "actor" in one]
-    assert [(one["allowed"], one.get("reason")) for one in decisions] == [(True, None), (False, "delegation_ended")]
-    assert set(decisions[0]) == set(json_values(blocks(PAGE, "json")[0])[0])
-    (exchanged,) = [one for one in printed if "issued_token_type" in one]
-    assert exchanged["scope"] == "email:read"
-    listed = printed[-1]["items"]
-    assert [one["status"] for one in listed] == ["active", "ended"]
-
-
-def test_the_program_of_the_page_prints_what_the_page_says(
-    gate: Gate,
-    developer: Developer,
-    person: Person,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):
-    def allow(url: str) -> bool:
-        approved = gate.post(f"/consent/{url.rsplit('/', 1)[1]}/approve", **person.headers)
-        httpx.get(expect(200, approved)["redirectUrl"]).raise_for_status()
-        return True
-
-    monkeypatch.setattr(webbrowser, "open", allow)
-    monkeypatch.setenv("AGENTGATE_URL", gate.url)
-    monkeypatch.setenv("AGENTGATE_API_KEY", developer.api_key)
-    (program,) = blocks(PAGE, "python")
-    exec(compile(program, PAGE, "exec"), {"__name__": "__main__"})
-    (said,) = re.findall(r"It prints:\n\n```\n(.*?)```", (ROOT / "docs" / PAGE).read_text(), re.DOTALL)
-    assert capsys.readouterr().out == said
