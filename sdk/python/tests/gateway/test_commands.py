@@ -182,6 +182,7 @@ def test_one_key_makes_what_is_guessed_low_ask(
     upstream.replace(*tools_of("get_log", "read_file"))
     printed = cli(*(one for one in init if one != "--yes"), typed=typed)
     assert "low (guess)" in printed and "a = yes, but ask each time for what is guessed low" in cli.err
+    assert "are guesses" not in printed  # the mark in each row says so
     tools = config.load(Path("gateway.yaml")).upstreams["drive"].tools
     assert (tools["get_log"].risk, tools["get_log"].asks, tools["get_log"].guessed) == (risk, asks, True)
     assert (tools["read_file"].risk, tools["read_file"].asks) == ("standard", False)

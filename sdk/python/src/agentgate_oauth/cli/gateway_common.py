@@ -15,7 +15,7 @@ from ..gateway.examples import missing_root
 from ..gateway.files import Files
 from ..gateway.inspection import Finding, shown
 from ..gateway.proposing import Doubt, asks_by_default
-from ..gateway.registration import AnyScope, require_gate
+from ..gateway.registration import GUESSED, AnyScope, require_gate
 from ..models import ResourceServer, Scope
 from . import connection
 from .failures import USAGE, Failure
@@ -134,8 +134,10 @@ def scope_rows(scopes: Sequence[AnyScope], known: Mapping[str, Scope]) -> list[t
             rows.append((one, scope.risk_level, "asks" if asks else "", f"{scope.title} (of the catalogue)"))
         else:
             asks = asks_by_default(one["riskLevel"], one["reversible"], False)
-            text = f"{one['title']}. {one['description']}"
-            rows.append((one["id"], one["riskLevel"], "asks" if asks else "", text))
+            # What users read of a guess, in every row, is what the operator sees as a mark.
+            description = one["description"].removesuffix(f". {GUESSED}")
+            risk = one["riskLevel"] if description == one["description"] else f"{one['riskLevel']} (guess)"
+            rows.append((one["id"], risk, "asks" if asks else "", f"{one['title']}. {description}"))
     return rows
 
 

@@ -358,7 +358,8 @@ def _print_plan(plan: Plan) -> None:
     others = {"resources": upstream.resources, "prompts": upstream.prompts}
     for kind, lines in others.items():
         if lines:
-            print_line(f"{len(lines)} {kind}: {', '.join(sorted({line.scope for line in lines.values()}))}")
+            what = kind if len(lines) > 1 else kind.removesuffix("s")
+            print_line(f"{len(lines)} {what}: {', '.join(sorted({line.scope for line in lines.values()}))}")
     if plan.doubts:
         print_doubts(plan.doubts, {one: _place(plan, one) for one in plan.doubts})
     if plan.findings:
