@@ -65,6 +65,18 @@ async def test_without_a_token_the_scopes_to_begin_with_are_named(gate: FakeGate
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+async def test_the_scopes_of_a_server_that_was_added_are_published(served: Served) -> None:
+    """Else clients do not ask their users for them."""
+    config = served.running.files.config
+    config.write_text(config.read_text().replace("notes:read", "files:read"))
+    served.running.reload()
+    async with httpx.AsyncClient() as http:
+        found = (await http.get(f"{served.url}/.well-known/oauth-protected-resource/mcp")).json()
+    assert found["scopes_supported"] == ["files:read", "notes:write", "shop:pay"]
+    challenge = (await send(served, "POST", None, INITIALIZE)).headers["WWW-Authenticate"]
+    assert 'scope="files:read"' in challenge
+
+
 async def test_a_missing_scope_is_answered_before_mcp(gate: FakeGate, served: Served) -> None:
     """The challenge names what is needed, and what the token has, so that clients keep that."""
     pay = {"name": "pay", "arguments": {"to": "b", "amount": "1"}}

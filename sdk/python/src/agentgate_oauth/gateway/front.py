@@ -19,14 +19,13 @@ from fastmcp.server.dependencies import get_access_token, get_http_request
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE as MAX_BODY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from pydantic import AnyHttpUrl
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import AgentGateError, ApiError
-from ..integrations.fastmcp import AgentGateAuthProvider, Unavailable
+from ..integrations.fastmcp import Unavailable
 from ..models import Decision
 from ..service.refusals import Challenge
 from .callers import Caller, Denied, Introspections, grant_of
@@ -363,19 +362,6 @@ def http_app(
         host_origin_protection=True,
         allowed_hosts=[parts.hostname or ""],
         session_idle_timeout=gateway.limits.idle_seconds,
-    )
-
-
-def auth_of(gateway: Gateway, catalogue: Catalogue, introspections: Introspections) -> AgentGateAuthProvider:
-    """Return what authenticates, and publishes where tokens come from (RFC 9728)."""
-    parts = urlsplit(gateway.identifier)
-    return AgentGateAuthProvider(
-        token_verifier=Tokens(introspections),
-        authorization_servers=[AnyHttpUrl(f"{gateway.gate.rstrip('/')}/oauth")],
-        base_url=f"{parts.scheme}://{parts.netloc}",
-        scopes_supported=catalogue.scopes(),
-        challenge_scopes=catalogue.first_scopes(),
-        resource_name=gateway.name,
     )
 
 

@@ -30,8 +30,9 @@ from .config import ConfigError, Gateway
 from .connections import TimedProtocol
 from .decisions import Decisions, State
 from .files import Credential, Files, load_credential
-from .front import Bounds, HttpCallers, auth_of, http_app
+from .front import Bounds, HttpCallers, http_app
 from .pinning import COMPARE_SECONDS, Pins
+from .published import Published
 from .server import build, components_of
 from .upstreams import Upstreams
 
@@ -76,12 +77,12 @@ class Running:
         guard = Guard(*connect, async_http_client=http_client, **options)
         introspections = Introspections(self._verifier)
         source = callers(introspections, self.gateway) if callers else None
-        auth = None if source else auth_of(self.gateway, catalogue, introspections)
+        self._published = None if source else Published(self.gateway, catalogue, introspections)
         source = source or HttpCallers(introspections, self.gateway.identifier)
         self.decisions = Decisions(
             self._verifier, guard, source, _state(catalogue, self.gateway), is_shadow=is_shadow
         )
-        self.server = build(catalogue, self.decisions, source, auth=auth)
+        self.server = build(catalogue, self.decisions, source, auth=self._published)
         self._components = components_of(self.server)
         self._closing: set[asyncio.Task[None]] = set()
         self._health: tuple[float, str | None] = (float("-inf"), None)
@@ -119,6 +120,8 @@ class Running:
         self.gateway = gateway
         self._components.replace(catalogue)
         self.server.instructions = catalogue.instructions
+        if self._published:
+            self._published.use(catalogue)
 
     def _close_apart(self, upstreams: Upstreams) -> None:
         task = asyncio.get_running_loop().create_task(upstreams.aclose(self.gateway.limits.call_seconds))
