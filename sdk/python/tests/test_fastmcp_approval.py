@@ -109,7 +109,8 @@ async def test_the_user_approves_and_the_same_call_goes_through(gate: Gate, serv
         result = await client.call_tool("send", {"recipient": "a@example.com"})
     assert result.data == {"userId": "usr_1", "recipient": "a@example.com"}
     (link,) = person.links
-    assert (link.url, "approval is needed" in link.message) == (URL, True)
+    # Some clients show only the message.
+    assert (link.url, "approval is needed" in link.message, URL in link.message) == (URL, True, True)
     assert [asked["context"]["recipient"] for asked in gate.asked] == ["a@example.com"] * len(gate.asked)
     assert gate.status == "used"
 

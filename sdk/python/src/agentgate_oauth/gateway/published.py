@@ -11,9 +11,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..integrations.fastmcp import AgentGateAuthProvider
+from .callers import Introspections
 from .catalogue import Catalogue
 from .config import Gateway
-from .front import Introspections, Tokens
+from .front import Tokens
 
 
 class Published(AgentGateAuthProvider):

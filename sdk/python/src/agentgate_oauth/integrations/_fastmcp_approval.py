@@ -18,7 +18,10 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from ..service import Refusal
 
 logger = logging.getLogger("agentgate_oauth")
-_MESSAGE = "Your approval is needed before this can be done. Open the link to see what it is, and decide."
+# With the address, because some clients show the message and not the URL, such as `fastmcp call`.
+_MESSAGE = (
+    "Your approval is needed before this can be done. Open the link to see what it is, and decide: {url}"
+)
 
 
 class Shown(Enum):
@@ -71,7 +74,8 @@ def _shown_by_retry(context: Any, refusal: Refusal, prefix: str) -> Shown | Inpu
     name = f"{prefix}{refusal.approval_id}"
     answer = (context.input_responses or {}).get(name)
     if answer is None:
-        asked = ElicitRequest(params=ElicitRequestURLParams(message=_MESSAGE, url=str(refusal.approval_url)))
+        url = str(refusal.approval_url)
+        asked = ElicitRequest(params=ElicitRequestURLParams(message=_MESSAGE.format(url=url), url=url))
         return InputRequiredResult(input_requests={name: asked})
     return _shown(answer)
 
@@ -79,7 +83,7 @@ def _shown_by_retry(context: Any, refusal: Refusal, prefix: str) -> Shown | Inpu
 async def _shown_by_request(context: Any, refusal: Refusal) -> Shown:
     try:
         answer = await context.session.elicit_url(
-            _MESSAGE,
+            _MESSAGE.format(url=refusal.approval_url),
             str(refusal.approval_url),
             str(refusal.approval_id),
             related_request_id=context.request_id,
