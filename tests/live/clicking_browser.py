@@ -55,6 +55,7 @@ ACTS: dict[str, Callable[[Page], None]] = {
     "sign in": lambda page: None,  # the guides go on with "or"
     "or create an account": create_account,
     "tick the permission": tick,
+    "tick the permissions": tick,
     "tick the other permission": tick,
     "tick both permissions": tick,
     "and choose Allow": allow,

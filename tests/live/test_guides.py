@@ -10,22 +10,26 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from policies.rules import RULES
 from tests.clean_environment import build_wheel
+from tests.constants import PASSWORD
 from tests.demo.test_readme import blocks as section_of_readme
 from tests.demo.test_readme import json_values
 from tests.environment import Servers
 from tests.live.oauth import node
+from tests.live.oauth.proxies import proxied
 from tests.live.oauth.services import agent_on, blocks, code_on
+from tests.live.outside import SOURCES
 from tests.live.receivers import in_python
 from tests.live.sending import working
 from tests.live.server import ROOT, Databases, LiveServer
 from tests.live.walking import PROGRAM_SECONDS, README, Walk
 from tests.programs import find_program
-from tests.servers import free_port
+from tests.sdk.terminal import Terminal
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -43,6 +47,27 @@ SIMULATED = {
     "rate_limit": "passed",
     "spend_limit": "denied",
 }
+# What the readers of docs/teams.md do before: they register, and confirm their addresses with the mailed code.
+REGISTER = """
+send "$API/$REGISTER_AT" -d "$NAMED"
+PERSON=$(send "$API/users/login" -d "$ACCOUNT" | field sessionToken)
+send "$API/users/me/email/verification" -d '{}' -H "Authorization: Bearer $PERSON"
+"""
+CONFIRM = """
+send "$API/users/me/email/verification/confirm" -d '{"code": "'"$CODE"'"}' -H "Authorization: Bearer $PERSON"
+"""
+# A desktop client, with the official package: it starts what its configuration says.
+DESKTOP = """
+import asyncio, json, os
+from mcp import Client, StdioServerParameters
+
+async def main():
+    program = StdioServerParameters(**json.loads(os.environ["ENTRY"]), env=dict(os.environ))
+    async with Client(program) as client:
+        print((await client.call_tool("read_text_file", {"path": "todo.txt"})).content[0].text)
+
+asyncio.run(main())
+"""
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text()
 
 
@@ -72,6 +97,53 @@ def follow_delegation(walk: Walk) -> None:
     assert walk.run("python team.py", page) == page.printed()
 
 
+def follow_evidence(walk: Walk) -> None:
+    page = walk.page("evidence.md")
+    main = f"import sys\nsys.path.insert(0, '{SOURCES}')\nfrom agentgate_audit.cli import main\nsys.exit(main())"
+    page.add_program("agentgate-audit", sys.executable, main)
+    printed = walk.run("\n".join(blocks(page.name, "sh")), page)
+    said = [line for line in printed.splitlines() if line.endswith((" holds.", " authentic.", " log."))]
+    assert said == ["Everything holds.", "The receipt is authentic.", "The entry is in the log."]
+    assert "consistency " in printed
+    assert "question     matches" in printed
+
+
+def follow_teams(walk: Walk) -> None:
+    page = walk.page("teams.md")
+    places, terminals = {"https://api.agentgate.dev": walk.server.url}, {}
+    for name, path in {"Ada": "developers/register", "Grace": "users/register"}.items():
+        address = f"{name.lower()}-{token_hex(8)}@acme.example"
+        places[f"{name.lower()}@acme.example"] = address
+        account = {"email": address, "password": PASSWORD}
+        named = {"name": "Acme", **account} if name == "Ada" else account
+        walk.run(REGISTER, ACCOUNT=json.dumps(account), NAMED=json.dumps(named), REGISTER_AT=path)
+        walk.run(CONFIRM, CODE=walk.mailed_code(address))
+        (page.folder / address).mkdir()
+        terminals[name] = Terminal(page.folder / address, AGENTGATE_PASSWORD=PASSWORD)
+    for block in blocks(page.name, "sh"):
+        who, *lines = block.splitlines()
+        terminal = terminals[who.removeprefix("# ")]
+        for line in lines:
+            if "inv_..." in line:
+                (places["inv_..."],) = [one["id"] for one in terminal.json("invitations", "mine")["items"]]
+            for place, value in places.items():
+                line = line.replace(place, value)
+            terminal.type(line)
+    assert terminals["Grace"].json("agents", "list", code=1)["status"] == 403
+    (left,) = terminals["Ada"].json("members", "list")["items"]
+    assert left["email"] == places["ada@acme.example"]
+
+
+def follow_forward_auth(walk: Walk) -> None:
+    """Follow the page with nginx, which serves the files itself. `oauth/test_forward_auth.py` tries all proxies."""
+    page = walk.page("forward-auth.md")
+    *_, credential = walk.run(page.block("resource-servers create"), page).split()
+    places = {"gate": walk.server.port, "service": 9004, "port": 9005, "credential": f"Basic {credential}"}
+    with proxied("nginx-with-files", walk.folder, **places):
+        answers = walk.run(page.block("--include"), page)
+    assert re.findall(r"HTTP/1.1 (\d+)", answers) == ["200", "401"]
+
+
 def follow_policies(walk: Walk) -> None:
     page = walk.page("policies.md")
     made = json.loads(walk.run(page.block("office hours"), page))
@@ -94,12 +166,12 @@ def follow_policies(walk: Walk) -> None:
 
 def follow_events(walk: Walk) -> None:
     page = walk.page("events.md")
-    port = free_port()
+    port = 9006
     create = page.block('"types": ["consent.*"').replace(
         "https://hooks.acme.com/agentgate", f"http://127.0.0.1:{port}/"
     )
     webhook = json.loads(walk.run(create, page))
-    with in_python(webhook["secret"], port, page.folder) as receiver:
+    with in_python(webhook["secret"], 9006, page.folder) as receiver:
         walk.run(section_of_readme("sh", STEPS))
         wait_until(lambda: len(receiver.accepted()) >= 3, receiver.log.read_text, PROGRAM_SECONDS)
     rotated = walk.run(page.block("/rotate-secret"), page, WEBHOOK_ID=webhook["id"])
@@ -142,9 +214,13 @@ def follow_gateway(walk: Walk) -> None:
     shutil.rmtree(profile, ignore_errors=True)
     with page.serving("agentgate gateway run", "http://127.0.0.1:9000/health"):
         printed = walk.run("python ask.py", page, PROFILE=str(profile))
-    walk.run("unset PROFILE")
     expected = page.printed().replace("/home/ada", str(page.folder))
     assert re.fullmatch(re.escape(expected).replace(re.escape("..."), ".*"), printed), printed
+    entries = [block.replace("/home/ada", str(page.folder)) for block in blocks(page.name, "json")]
+    (entry,) = [json.loads(block)["mcpServers"]["notes"] for block in entries if "mcpServers" in block]
+    (page.folder / "desktop.py").write_text(DESKTOP)
+    printed = walk.run("python desktop.py", page, ENTRY=json.dumps(entry), CLICKS=page.clicks()[1], PROFILE="")
+    assert printed == "Buy bread\n"
 
 
 def follow_operations(walk: Walk) -> None:
@@ -158,7 +234,7 @@ def follow_operations(walk: Walk) -> None:
     walk.stop()
     walk.manage("migrate")
     walk.start()
-    assert " 0 problems" in walk.manage("doctor")
+    assert " 0 problems" in walk.manage("doctor", warns=True)
 
     walk.stop()
     for path in database.parent.glob(f"{database.name}*"):
@@ -174,7 +250,10 @@ def follow_operations(walk: Walk) -> None:
 GUIDES: dict[str, Callable[[Walk], None]] = {
     "README": follow_readme,
     "delegation": follow_delegation,
+    "evidence": follow_evidence,
     "policies": follow_policies,
+    "forward authorization": follow_forward_auth,
+    "teams": follow_teams,
     "events": follow_events,
     "Django": lambda walk: follow_service(walk, "protect-django.md", 9001),
     "FastAPI": lambda walk: follow_service(walk, "protect-fastapi.md", 9002),

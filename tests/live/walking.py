@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.clean_environment import install
 from tests.live.clicking_browser import environment as with_browser
 from tests.live.oauth.services import blocks, running
 from tests.live.sending import WorkerProcess
-from tests.live.server import ROOT, LiveServer
+from tests.live.server import ROOT, LiveServer, full
 from tests.programs import find_chromium
+from tests.waiting import wait_until
 
 README = "../README.md"
 PROGRAM_SECONDS = 60
@@ -58,9 +60,22 @@ class Walk:
         listed = self.run("env -0")
         return dict(one.split("=", 1) for one in listed.split("\0") if "=" in one)
 
-    def manage(self, *arguments: str) -> str:
-        """Do what `./dev manage` does with these arguments."""
-        return self.server.manage(*arguments)
+    def manage(self, *arguments: str, warns: bool = False) -> str:
+        """Return what `./dev manage` prints with these arguments. Status 1 is a failure, unless the command warns."""
+        done = preloaded.run(["manage.py", *arguments], full(self.server.environment))
+        assert done.returncode <= int(warns), done.stdout + done.stderr
+        return done.stdout
+
+    def mailed_code(self, address: str) -> str:
+        """Return the code in the last mail to the address. Without a mail server, mails are in the logs."""
+        mail = re.compile(rf"^To: {re.escape(address)}$(?:(?!^To: ).)*?^ +([0-9A-Z]{{5}}-[0-9A-Z]{{5}})$", re.M | re.S)
+        logs = (self.server.log, self.worker.log)
+
+        def codes() -> list[str]:
+            return [code for log in logs for code in mail.findall(log.read_text(errors="replace"))]
+
+        wait_until(lambda: bool(codes()), lambda: f"no mail to {address}", PROGRAM_SECONDS)
+        return codes()[-1]
 
     def stop(self) -> None:
         self.worker.stop()
@@ -88,9 +103,13 @@ class Page:
             commands = re.findall(r"^pip install .*", "\n".join(blocks(name, "sh")), re.M)
             (command,) = commands or ['pip install "./sdk/python[cli]"']
             install(command, wheel, self.folder / "venv")
-            script = self.python.with_name("agentgate")  # as pip writes it
-            script.write_text(f"#!{self.python}\nfrom agentgate_oauth.cli import main\nmain()\n")
-            script.chmod(0o755)
+            self.add_program("agentgate", str(self.python), "from agentgate_oauth.cli import main\nmain()")
+
+    def add_program(self, name: str, python: str, code: str) -> None:
+        """Add a command to the path, as pip does."""
+        script = self.python.with_name(name)
+        script.write_text(f"#!{python}\n{code}\n")
+        script.chmod(0o755)
 
     def block(self, part: str, language: str = "sh") -> str:
         """Return the block that has these words."""
@@ -105,8 +124,11 @@ class Page:
     def environment(self) -> dict[str, str]:
         """Return environment variables with the page's programs and clicks."""
         path = {"PATH": f"{self.python.parent}:{os.environ['PATH']}"}
-        found = re.findall(r"opens your browser: (.*?)\. ", self.text)
-        return {**path, **(with_browser(found[0], find_chromium()) if found else {})}
+        return {**path, **(with_browser(clicks[0], find_chromium()) if (clicks := self.clicks()) else {})}
+
+    def clicks(self) -> list[str]:
+        """Return what the page says that the reader clicks, each time that a program opens the browser."""
+        return re.findall(r"opens your browser: (.*?)\. ", self.text)
 
     def answer(self, command: str, answer: str) -> str:
         """Run a shell command in a terminal, and answer what it asks. Return what the terminal shows."""

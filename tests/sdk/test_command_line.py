@@ -1,68 +1,21 @@
 """The command line against a running server."""
 
-import io
 import json
-import os
 import re
-import shlex
 import subprocess
-import sys
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
-from agentgate_oauth.cli.app import run
-from in_process import Piped
 
 from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
-from tests.live.oauth.services import blocks
 from tests.live.outside import audit
-from tests.live.server import LiveServer
 from tests.sdk.conftest import SDK
+from tests.sdk.terminal import Terminal
 from tests.waiting import wait_until
 
 README = (SDK / "README.md").read_text(encoding="utf-8")
 WITHIN = {"field": "recipient", "operator": "ends_with", "value": "@acme.example"}
 AGENT = ("--redirect-uri", CALLBACK, "--scope", "email:send")
-
-
-class Terminal:
-    """A shell in the folder `home` with `agentgate` in its path.
-
-    Its commands run in this process, because starting Python for each of them takes most of a second.
-    """
-
-    def __init__(self, home: Path, **environment: str) -> None:
-        self.home = home
-        self.environment = {**os.environ, "AGENTGATE_CONFIG_DIR": str(home / "config"), **environment}
-
-    def run(self, *arguments: str, given: str = "", code: int = 0) -> str:
-        """Return what `agentgate` printed on both streams."""
-        printed = io.StringIO()
-        with ExitStack() as stack:
-            stack.enter_context(chdir(self.home))
-            stack.enter_context(patch.dict(os.environ, self.environment, clear=True))
-            stack.enter_context(patch.object(sys, "stdin", io.TextIOWrapper(Piped(given.encode()))))
-            stack.enter_context(redirect_stdout(printed))
-            stack.enter_context(redirect_stderr(printed))
-            ended = run(list(arguments))
-        assert ended == code, printed.getvalue()
-        return printed.getvalue()
-
-    def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
-        """Return the JSON document that `agentgate` printed."""
-        return json.loads(self.run(*arguments, "--json", given=given, code=code))
-
-    def type(self, line: str) -> str:
-        """Return what a line such as `agentgate verify < token  # a comment` prints."""
-        words = shlex.split(line, comments=True)
-        given = ""
-        if "<" in words:
-            *words, _, file = words
-            given = (self.home / file).read_text(encoding="utf-8")
-        return self.run(*words[1:], given=given)
 
 
 @pytest.fixture
@@ -221,32 +174,6 @@ def test_a_limited_key_names_what_it_reaches(terminal: Terminal) -> None:
     assert agent.id in terminal.run("whoami")
     assert terminal.json("policies", "list", code=1)["code"] == "key_limited"
     assert terminal.json("agents", "rotate-secret", "Limited")["clientSecret"]
-
-
-def test_the_commands_of_the_page_about_teams_run_in_order(sdk_server: LiveServer, gate: Gate, tmp_path: Path) -> None:
-    people = {"Ada": gate.developer("Acme"), "Grace": gate.person()}
-    terminals = {}
-    for name, person in people.items():
-        (tmp_path / name).mkdir()
-        terminals[name] = Terminal(tmp_path / name, AGENTGATE_PASSWORD=PASSWORD)
-        sdk_server.database.execute(f"UPDATE account_emailaddress SET verified = 1 WHERE email = '{person.email}'")
-    places = {f"{name.lower()}@acme.example": person.email for name, person in people.items()}
-    places["https://api.agentgate.dev"] = gate.url
-
-    for block in blocks("teams.md", "sh"):
-        who, *lines = block.splitlines()
-        terminal = terminals[who.removeprefix("# ")]
-        for line in lines:
-            if "inv_..." in line:
-                (invitation,) = terminal.json("invitations", "mine")["items"]
-                places["inv_..."] = invitation["id"]
-            for place, value in places.items():
-                line = line.replace(place, value)
-            terminal.type(line)
-
-    assert terminals["Grace"].json("agents", "list", code=1)["status"] == 403
-    members = terminals["Ada"].json("members", "list")["items"]
-    assert [member["email"] for member in members] == [people["Ada"].email]
 
 
 def test_two_agents_with_the_same_name_are_distinguished_by_id(terminal: Terminal) -> None:

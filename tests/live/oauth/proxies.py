@@ -37,7 +37,7 @@ class Setting:
         found = re.findall(rf"^```{language}\n(.*?)^```", self.page.read_text(), re.DOTALL | re.MULTILINE)
         assert found, f"{self.page.name} has no {language} block"
         places = {
-            "127.0.0.1:8080": f"127.0.0.1:{self.port}",
+            "127.0.0.1:9005": f"127.0.0.1:{self.port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.gate}",
             "127.0.0.1:9004": f"127.0.0.1:{self.service}",
             "/etc/haproxy/": f"{self.folder}/",
