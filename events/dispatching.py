@@ -8,12 +8,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -21,10 +19,11 @@ from django.db import DatabaseError, InterfaceError, connections
 from core.locks import Busy
 from core.pool import Pool, with_connections
 from core.posting import Poster
+from events.addresses import Addresses
 from events.following import catch_up, follow_once
 from events.holding import Result, Round, Try, Work, postpone_catching_up, run_round
 from events.models import Webhook
-from events.sending import NOT_IN_LOG, SECONDS, UNREADABLE, Outcome, TargetBusy, render, send
+from events.sending import NOT_IN_LOG, SECONDS, UNREADABLE, Outcome, render, send
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +35,6 @@ FOLLOW_SECONDS, FOLLOW_SECONDS_UNDER_LOAD, LOAD = 0.1, 0.4, 500
 RENDERING_THREADS, CATCHING_UP_THREADS = 3, 2
 # A trip ends after this time, so that slow receivers do not keep their turn.
 TRIP_SECONDS = 5.0
-# Of one target address: tries in flight, and tries per second.
-MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_SECOND = 8, 100
-# The addresses of one customer of a provider are in one such network.
-IPV6_PREFIX = 64
 
 
 def dispatch(stopped: threading.Event) -> None:
@@ -151,7 +146,7 @@ class Dispatcher:
             body = bodies[name]
             if body is None:
                 return Outcome(error=NOT_IN_LOG)
-            with self._addresses.trying() as admit:
+            with self._addresses.trying(one.target.organization_id, can_hang=one.queue.can_hang) as admit:
                 return await send(self._poster, one.target, one.delivery.entry_id, body, admit)
         except Exception:
             logger.exception("A try of %s could not be made.", name)
@@ -200,38 +195,6 @@ class Dispatcher:
         self._is_failing = True
 
 
-class Addresses:
-    """Bounds how often one address is connected to, whatever webhooks lead there."""
-
-    def __init__(self) -> None:
-        self._in_flight: Counter[str] = Counter()
-        self._second, self._tries = 0, Counter[str]()
-
-    @contextmanager
-    def trying(self) -> Iterator[Callable[[str], None]]:
-        """Yield what is called with each address before it is connected to. It raises `TargetBusy`."""
-        admitted: list[str] = []
-
-        def admit(address: str) -> None:
-            place = _place(address)
-            self._admit(place)
-            admitted.append(place)
-
-        try:
-            yield admit
-        finally:
-            self._in_flight -= Counter(admitted)
-
-    def _admit(self, place: str) -> None:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._tries = second, Counter()
-        if self._in_flight[place] >= MAX_TRIES_PER_ADDRESS or self._tries[place] >= MAX_TRIES_PER_SECOND:
-            raise TargetBusy(place)
-        self._in_flight[place] += 1
-        self._tries[place] += 1
-
-
 def follow(stopped: threading.Event, tell: Callable[[], None]) -> None:
     """Route the log again and again until `stopped` is set. No error ends this."""
     pause, is_failing = 0.0, False
@@ -253,8 +216,3 @@ def log_failure(who: str, error: Exception) -> None:
     is_unexpected = not isinstance(error, DatabaseError | InterfaceError | Busy)
     reason = str(error).split("\n", 1)[0] or type(error).__name__
     logger.error("%s failed and tries again: %s", who, reason, exc_info=error if is_unexpected else None)
-
-
-def _place(address: str) -> str:
-    one = ip_address(address)
-    return str(ip_network((one, IPV6_PREFIX), strict=False)) if isinstance(one, IPv6Address) else address

@@ -18,11 +18,11 @@ from core import clock
 from core.crypto import seal
 from developers.models import Organization
 from events import dispatching, schedule
-from events.dispatching import MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_SECOND, Addresses, dispatch
+from events.addresses import MAX_TRIES_OF_SOME, MAX_TRIES_PER_ADDRESS
+from events.dispatching import dispatch
 from events.models import Delivery, Webhook
 from events.schedule import MAX_TRIES_PER_ORGANIZATION
 from events.selectors import SEAL, signing_secrets
-from events.sending import TargetBusy
 from tests.audit.journals import ACTOR, write_drafts
 from tests.events.receivers import Receiver, receiving
 from tests.waiting import wait_until
@@ -148,6 +148,30 @@ def test_hanging_receivers_of_an_organization_do_not_delay_that_of_another(recei
 
 
 @commits
+def test_hanging_receivers_at_an_address_do_not_delay_that_of_another_organization(
+    receivers: Callable[..., Any],
+) -> None:
+    hanging, small = Organization.objects.create(name="Hanging"), Organization.objects.create(name="Small")
+    release = threading.Event()
+    held, url = receivers(lambda number: 200 if release.wait(20) else 500)
+    for _ in range(2 * MAX_TRIES_PER_ADDRESS):
+        make_webhook(hanging, url)
+    receiver, own_url = receivers()
+    make_webhook(small, own_url, delivered_at=clock.now())
+    try:
+        with dispatching_thread():
+            log(hanging.pk, 5)
+            wait_until(lambda: len(held.received) >= MAX_TRIES_OF_SOME, seconds=10)
+            began = time.time()
+            log(small.pk, 5)
+            wait_until(lambda: len(receiver.received) == 5, seconds=5)
+            release.set()
+    finally:
+        release.set()
+    assert receiver.received[-1][0] - began < 3
+
+
+@commits
 def test_no_error_ends_the_loop(
     receivers: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,33 +197,3 @@ def test_no_error_ends_the_loop(
         (sent,) = log(organization.pk, 1)
         wait_until(lambda: receiver.ids == [sent], lambda: caplog.text, 20)
     assert "failed and tries again: gone" in caplog.text
-
-
-def test_an_address_is_not_tried_too_often_at_once() -> None:
-    addresses = Addresses()
-    with ExitStack() as stack:
-        for number in range(MAX_TRIES_PER_ADDRESS):
-            stack.enter_context(addresses.trying())(f"2001:db8::{number}")
-        with addresses.trying() as admit:
-            with pytest.raises(TargetBusy):
-                admit("2001:db8::ffff")
-            admit("2001:db8:0:1::1")
-    with addresses.trying() as admit:
-        admit("2001:db8::ffff")
-
-
-def test_an_address_is_not_tried_too_often_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatching.time, "monotonic", lambda: 5.0)
-    addresses = Addresses()
-
-    def try_it() -> None:
-        with addresses.trying() as admit:
-            admit("192.0.2.1")
-
-    for _ in range(MAX_TRIES_PER_SECOND):
-        try_it()
-    with pytest.raises(TargetBusy):
-        try_it()
-    monkeypatch.setattr(dispatching.time, "monotonic", lambda: 6.0)
-    try_it()
-    assert not addresses._in_flight
