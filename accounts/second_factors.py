@@ -1,7 +1,9 @@
 """Add, remove and use second factors: passkeys, an authenticator app, and recovery codes.
 
 Each change locks the account, is logged, and sends an email to the primary address. Pages allow them only after a
-recent sign-in. Recovery codes are created with the first factor and end with the last one.
+recent sign-in. Recovery codes are created with the first factor and end with the last one. The first factor ends all
+other sessions, because they began without it: who knew the password and signed in before would go on, and could remove
+the factor.
 
 allauth's table, its encryption and its sign-in step are used. Its flows are not: they count failed codes in the cache,
 which may be lost, use one challenge for every purpose, and log after the commit. Neither a password reset nor the admin
@@ -32,6 +34,7 @@ from accounts.mails import send_mail
 from accounts.models import User
 from accounts.passkeys import Assertion
 from accounts.services import hold_account, lock_user
+from accounts.session_ends import end_other_sessions
 from accounts.throttles import second_step_attempt
 from accounts.totp import matching_step
 from audit.entries.drafts import Draft
@@ -54,10 +57,13 @@ def new_secret() -> str:
 
 
 @transaction.atomic
-def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, Any]) -> list[str]:
+def add_passkey(
+    *, actor: Actor, user: User, name: str, credential: dict[str, Any], kept_key: str | None = None
+) -> list[str]:
     """Store a passkey and return new recovery codes, or none if the user already has some.
 
-    `credential` is the result of `complete_registration`. Raises `Invalid`, `Conflict` and `NotAuthenticated`.
+    If it is the first factor, all sessions but the browser session with the key `kept_key` end. `credential` is the
+    result of `complete_registration`. Raises `Invalid`, `Conflict` and `NotAuthenticated`.
     """
     held, name = hold_account(user), plain_text(name)
     if not 0 < len(name) <= MAX_NAME:
@@ -73,7 +79,7 @@ def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, An
         user=held, type=PASSKEY, data={"name": name, "credential": credential}, created_at=clock.now()
     )
     _changed(Event.USER_PASSKEY_ADDED, actor, held, "passkey_added", name=name)
-    return _first_codes(actor, held)
+    return _begin(actor, held, kept_key)
 
 
 @transaction.atomic
@@ -87,8 +93,10 @@ def remove_passkey(*, actor: Actor, user: User, passkey_id: str) -> None:
 
 
 @transaction.atomic
-def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
+def add_totp(*, actor: Actor, user: User, secret: str, code: str, kept_key: str | None = None) -> list[str]:
     """Set up the app with this secret if the code proves it, and return new recovery codes as `add_passkey` does.
+
+    It ends sessions as `add_passkey` does.
 
     Raises `WrongSecondFactor`, `Conflict` and `NotAuthenticated`.
     """
@@ -101,7 +109,7 @@ def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
     data = {"secret": encrypt(secret), "last_step": step}
     Authenticator.objects.create(user=held, type=TOTP, data=data, created_at=clock.now())
     _changed(Event.USER_TOTP_ADDED, actor, held, "totp_added")
-    return _first_codes(actor, held)
+    return _begin(actor, held, kept_key)
 
 
 @transaction.atomic
@@ -231,10 +239,12 @@ def _use_recovery_code(row: Authenticator, code: str) -> int | None:
     return left
 
 
-def _first_codes(actor: Actor, held: User) -> list[str]:
+def _begin(actor: Actor, held: User, kept_key: str | None) -> list[str]:
+    """If this is the user's first factor, end the sessions that began without it, and return recovery codes."""
     if RECOVERY_CODES in kinds_of(held):
         return []
     actor = actor.acting_as("user", held.id)
+    end_other_sessions(actor=actor, user=held, kept_key=kept_key)
     record(Draft(event=Event.USER_RECOVERY_CODES_CREATED, actor=actor, user_id=held.id))
     return _make_codes(held)
 

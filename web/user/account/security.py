@@ -70,13 +70,14 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
         try:
             credential = passkeys.complete_registration(request.session, user, answer)
             name = form.cleaned_data["name"]
-            codes = add_passkey(actor=user_actor(request), user=user, name=name, credential=credential)
+            kept = request.session.session_key
+            codes = add_passkey(actor=user_actor(request), user=user, name=name, credential=credential, kept_key=kept)
         except PasskeyRefused:
             form.add_error(None, _("No passkey was created. Try again."))
         except (Conflict, Invalid) as error:
             show_in(form, error)
         else:
-            return _done(request, _("Passkey added."), codes)
+            return _added(request, _("Passkey added."), codes)
     return render(request, "mfa/webauthn/add_form.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
@@ -107,12 +108,13 @@ def new_totp(request: HttpRequest) -> HttpResponse:
     elif form.is_valid():
         try:
             code = form.cleaned_data["code"]
-            codes = add_totp(actor=user_actor(request), user=user, secret=secret, code=code)
+            kept = request.session.session_key
+            codes = add_totp(actor=user_actor(request), user=user, secret=secret, code=code, kept_key=kept)
         except WrongSecondFactor:
             form.add_error("code", _("This is not the current code. Check the clock of the device with the app."))
         else:
             del request.session[_SECRET]
-            return _done(request, _("Authenticator app added."), codes)
+            return _added(request, _("Authenticator app added."), codes)
     elif second_factors_of(user).totp:
         return SeeOther(reverse("web:security"))
     groups = [secret[start : start + 4] for start in range(0, len(secret), 4)]
@@ -158,6 +160,11 @@ def codes(request: HttpRequest) -> HttpResponse:
 
 def _codes_of(request: HttpRequest) -> str:
     return f"{_CODES}:{signed_in(request).id}"
+
+
+def _added(request: HttpRequest, text: str, codes: list[str]) -> HttpResponse:
+    """Say that a factor was added and, with codes, that it is the first one, which has ended other sessions."""
+    return _done(request, f"{text} {_('All other sessions have ended.')}" if codes else text, codes)
 
 
 def _done(request: HttpRequest, text: str, codes: list[str] | None = None) -> HttpResponse:

@@ -16,7 +16,7 @@ from audit.readers.reading import read_entry
 from tests.administration.world import sign_in
 from tests.constants import PASSWORD
 from tests.log import log_entries
-from tests.passkeys import add_passkey, begin, enter_password
+from tests.passkeys import add_passkey, begin, enter_password, sign_in_with
 from tests.shared import cases
 from tests.totp import code_now
 from tests.world import ANONYMOUS, make_user
@@ -66,6 +66,30 @@ def test_an_app_is_set_up_with_a_code_logged_and_mailed(browser: Client, ada: Us
     assert "The app is set up" in browser.get(SECURITY).content.decode()
     assert log_entries(event="user.totp_added", user_id=ada.id).count() == 1
     assert [mail.subject for mail in mails] == ["[AgentGate] An authenticator app was added to your account"]
+
+
+@pytest.mark.parametrize("add", [set_up, add_passkey])
+def test_the_first_factor_ends_the_sessions_that_began_without_it(browser: Client, ada: User, add: Any) -> None:
+    """Who has the password, and signed in before, would go on without the factor and could remove it."""
+    other, program = enter_password(ada.email), Client()
+    credentials = {"email": ada.email, "password": PASSWORD}
+    token = program.post("/api/v1/users/login", credentials, content_type="application/json").json()["sessionToken"]
+    own = {"path": f"/api/v1/users/{ada.id}/organizations", "headers": {"Authorization": f"Bearer {token}"}}
+    assert is_in(other)
+    assert program.get(**own).status_code == 200
+    add(browser)
+    assert is_in(browser)
+    assert not is_in(other)
+    assert program.get(**own).status_code == 401
+    assert log_entries(event="user.session_ended", user_id=ada.id).count() == 1
+
+
+def test_a_further_factor_ends_no_session(browser: Client) -> None:
+    passkey, other = add_passkey(browser), Client()
+    assert "Passkey added. All other sessions have ended." in browser.get("/account/security/codes").content.decode()
+    sign_in_with(other, passkey)
+    assert browser.post(SETUP, {"code": code_now(secret_on(browser.get(SETUP)))})["Location"] == SECURITY
+    assert is_in(other)
 
 
 def test_the_page_has_a_qr_code_without_a_data_url(browser: Client) -> None:
