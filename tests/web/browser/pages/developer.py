@@ -142,6 +142,7 @@ def make_busy() -> Content:
     blocked = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
     create_policy(actor=actor, organization=organization, name=LONG, rules=blocked)
     create_policy(actor=actor, organization=organization, name="Shadow", rules=RULES, mode="shadow")
+    update_agent(actor=actor, agent=agent, changes={"name": LONG})
     rotate_client_secret(actor=actor, agent=agent, overlap_seconds=3600)
     stop_agent(actor=SYSTEM, agent=make_agent(developer, name="Stopped"), reason=WIDE)
     for scope in ("email:read", "email:send", "payments:charge"):
