@@ -34,7 +34,7 @@ from developers.membership_errors import (
 )
 from developers.models import Developer, Invitation, Organization
 from developers.roles import Right, Role, covers, require, roles_with
-from developers.selectors import members_of, memberships_of
+from developers.selectors import all_memberships_of, members_of, memberships_of
 
 LIFETIME = timedelta(days=7)
 # How long the row of an invitation that has ended is kept.
@@ -179,6 +179,7 @@ def require_acceptable(invitation: Invitation, user: User) -> None:
     """Raise the errors of `accept_invitation` that an open invitation can have, from what is known now."""
     _require_open(invitation.organization)
     _require_inviter(invitation)
+    _require_stayed_away(invitation, user)
     _require_room(user, invitation.organization)
 
 
@@ -268,6 +269,16 @@ def _require_inviter(invitation: Invitation) -> None:
     is_member = inviter is not None and inviter.ended_at is None and inviter.user.is_active
     if inviter is None or not is_member or not covers(inviter.role, invitation.role):
         raise InvitationEnded(gettext_noop("The member who invited you can no longer do so."))
+
+
+def _require_stayed_away(invitation: Invitation, user: User) -> None:
+    """Raise `InvitationEnded` if the user's membership has ended since: a removed member needs a new invitation.
+
+    The invited address can be one that they verify only after the removal, so it is compared now and not then.
+    """
+    memberships = all_memberships_of(user).filter(organization=invitation.organization)
+    if memberships.filter(ended_at__gte=invitation.created_at).exists():
+        raise InvitationEnded
 
 
 def _require_room(user: User, organization: Organization) -> None:

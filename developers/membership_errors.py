@@ -30,7 +30,10 @@ class AlreadyMember(Conflict):
 
 
 class InvitationEnded(Conflict):
-    """The invitation was accepted, declined, revoked or replaced, or the member who made it can no longer do so."""
+    """The invitation was accepted, declined, revoked or replaced, or the member who made it can no longer do so.
+
+    It has ended, too, for a user whose membership in the organization has ended since it was made.
+    """
 
     code = "invitation_ended"
     title = gettext_noop("The invitation has ended")

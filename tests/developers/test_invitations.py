@@ -24,6 +24,7 @@ from developers.invitations import (
     revoke_invitation,
     revoke_invitations_by,
 )
+from developers.members import end_membership
 from developers.membership_errors import (
     AlreadyMember,
     InvitationEnded,
@@ -261,6 +262,20 @@ def test_an_invitation_needs_an_inviter_who_could_still_make_it(developer: Devel
         accept(make_verified(BOB), invitation)
 
 
+@cases("address", [BOB, "second@example.com"])
+def test_a_member_does_not_return_with_an_invitation_from_before_the_end(developer: Developer, address: str) -> None:
+    bob = make_verified(BOB)
+    member = accept(bob, make_invitation(developer, BOB))
+    invitation = make_invitation(developer, address, Role.ADMIN)
+    end_membership(
+        actor=as_developer(ANONYMOUS, developer), organization_id=developer.organization_id, member_id=member.id
+    )
+    EmailAddress.objects.get_or_create(user=bob, email=address, verified=True)
+    with pytest.raises(InvitationEnded):
+        accept(bob, invitation)
+    assert accept(bob, make_invitation(developer, BOB, Role.AUDITOR)).role == "auditor"
+
+
 def test_the_end_or_a_lesser_role_of_a_member_revokes_their_open_invitations(developer: Developer) -> None:
     admin = make_member(developer, Role.ADMIN)
     own = [make_invitation(admin, f"{role}@example.com", role) for role in (Role.ADMIN, Role.DEVELOPER)]
@@ -281,7 +296,7 @@ def test_a_member_cannot_join_again_until_their_membership_ends(developer: Devel
     with pytest.raises(AlreadyMember):
         accept(bob, second)
     Developer.objects.filter(pk=first.pk).update(ended_at=clock.now())
-    assert accept(bob, second).pk != first.pk
+    assert accept(bob, make_invitation(developer, BOB)).pk != first.pk
 
 
 def test_memberships_are_bounded(developer: Developer, monkeypatch: pytest.MonkeyPatch) -> None:
