@@ -6,14 +6,13 @@ from functools import partial
 
 from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
-from core.pool import Pool
 from server.front import bounds
 from server.front.connections import Connections
 from server.front.exchange import Exchange
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
 from server.front.issuing import Issuing
-from server.front.turns import LoopWorker
+from server.front.turns import FairPool, LoopWorker
 from server.front.wsgi import Bridge
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 class Front:
     """Answers requests, and ends connections that exceed a bound."""
 
-    def __init__(self, hot: HotPaths, issuing: Issuing, bridge: Bridge, pool: Pool) -> None:
+    def __init__(self, hot: HotPaths, issuing: Issuing, bridge: Bridge, pool: FairPool) -> None:
         self._hot = hot
         self._issuing = issuing
         self._bridge = bridge
@@ -54,8 +53,7 @@ class Front:
     def _answer(self, exchange: Exchange) -> None:
         if self._hot.answer(exchange.request, exchange) or self._issuing.answer(exchange):
             return
-        decides = self._hot.decides(exchange.request.path)
-        self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
+        self._bridge.answer(exchange, decides=self._hot.decides(exchange.request.path))
 
     def tick(self, now: float) -> None:
         """Enforce all deadlines. Called every `TICK_SECONDS`; one timer per connection would cost more."""

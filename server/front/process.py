@@ -19,7 +19,6 @@ from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 from core import timeouts  # noqa: E402
-from core.pool import Pool  # noqa: E402
 from server.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
     MAX_COMPUTING,
@@ -51,7 +50,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     timeouts.use(timeouts.SERVER)
     sys.setswitchinterval(SWITCH_SECONDS)
-    pool = Pool(THREADS, MAX_QUEUED)
+    pool = FairPool(THREADS, THREADS, MAX_QUEUED)
     deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED, MAX_COMPUTING)
     hot = HotPaths()
     await hot.start()

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from core.pool import Pool, PoolFull, Work
+from server.front.bounds import MAX_CONNECTIONS
 from server.front.exchange import Exchange
 
 
@@ -97,7 +98,7 @@ class FairPool:
 
     def __init__(self, threads: int, computing: int, most: int, each: int | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pool = Pool(threads, queue=0)
+        self._pool = Pool(threads, queue=MAX_CONNECTIONS)  # of which each has at most one piece in `call`
         self._idle = threads
         self._most_computing = computing
         self._each = threads if each is None else each
@@ -134,6 +135,10 @@ class FairPool:
             return answer()
         finally:
             self._loop.call_soon_threadsafe(self._resume)
+
+    def call[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Like `Pool.call`: run `function` in the next free thread, without a turn. It must not take long."""
+        return self._pool.call(function)
 
     def stop(self) -> None:
         self._pool.stop()

@@ -11,6 +11,7 @@ from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
 from server.front.environ import File, make_environ
 from server.front.exchange import BUSY, Announcement, Exchange
+from server.front.headers import caller_in_turn
 from server.front.parking import Parking, Watch, take_mark
 from server.front.replies import WITHOUT_BODY, Headers, declared_length
 from server.front.turns import FairPool
@@ -19,7 +20,7 @@ Application = Callable[[dict[str, Any], Any], Any]
 
 
 class Bridge:
-    """Answers requests by the WSGI application. Refuses them with 503 when the pool's queue is full.
+    """Answers requests by the WSGI application, in turn by caller. Refuses them with 503 when the queue is full.
 
     `ask` decides for the views, so that there is one queue for all decisions of the process. Requests to decide that
     the event loop leaves to Django are parsed in the threads of `deciding`.
@@ -28,7 +29,7 @@ class Bridge:
     def __init__(
         self,
         application: Application,
-        pool: Pool,
+        pool: FairPool,
         port: str,
         watches: Mapping[str, Watch] | None = None,
         ask: Ask | None = None,
@@ -49,18 +50,20 @@ class Bridge:
         """The number of requests to decide that wait for a thread."""
         return self._deciding.waiting if self._deciding else 0
 
-    def answer(self, exchange: Exchange, caller: str | None = None) -> None:
-        """Answer in a thread of the pool. Of a request to decide, `caller` says whose turn it takes."""
+    def answer(self, exchange: Exchange, *, decides: bool = False) -> None:
+        """Answer in a thread of the pool, or of `deciding` if it is a request to decide."""
+        caller = caller_in_turn(exchange.request)
         try:
-            if caller is not None and self._deciding:
+            if decides and self._deciding:
                 self._deciding.submit(caller, partial(self._work, exchange, ask=self._ask_apart), exchange=exchange)
             else:
-                self._pool.submit(partial(self._work, exchange))
+                self._pool.submit(caller, partial(self._work, exchange), exchange=exchange)
         except PoolFull:
             exchange.refuse(BUSY)
 
     def expire(self) -> None:
-        """End the requests to decide that have waited for a thread for too long."""
+        """End the requests that have waited for a thread for too long."""
+        self._pool.expire()
         if self._deciding:
             self._deciding.expire()
 
@@ -78,7 +81,7 @@ class Bridge:
 
             return finish
 
-        self._pool.submit(work)
+        self._pool.submit(caller_in_turn(exchange.request), work)
 
     def _work(self, exchange: Exchange, *, may_park: bool = True, ask: Ask | None = None) -> Announcement:
         """Run the application in a thread, and return what to do in the event loop."""

@@ -51,6 +51,17 @@ def test_slow_pages_do_not_slow_decisions(server: LiveServer) -> None:
     assert percentile(during, 99) < 1
 
 
+def test_slow_pages_of_one_address_keep_no_page_of_another_waiting(server: LiveServer) -> None:
+    slow = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2"), timeout=30)
+    with slow, ThreadPoolExecutor(THREADS) as pool:
+        pages = [pool.submit(slow.get, f"{server.url}/slow/") for _ in range(THREADS)]
+        time.sleep(0.3)
+        seconds = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(3)]
+        assert not any(page.done() for page in pages)
+    assert max(seconds) < 1
+    assert {page.result().status_code for page in pages} == {200}
+
+
 def test_a_flood_of_decisions_does_not_starve_pages(server: LiveServer) -> None:
     gate = Gate(server.url)
     email, developer = gate.person().email, gate.developer()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from core.messages import APPROVAL, EVENTS, REVOCATIONS, Reply, Request
-from core.pool import Pool
 from server.front.bounds import THREADS
 from server.front.connection import Connection
 from server.front.front import Front
@@ -71,7 +70,7 @@ class Gate:
     def __init__(self, threads: int = THREADS, queue: int = 8) -> None:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
-        self.pool = Pool(threads, queue)
+        self.pool = FairPool(threads, threads, max(1, 2 * queue), threads)
         self.deciding = FairPool(1, 1, 2 * queue, 1)
         # Which of the approvals that are waited for are still pending. Events are another kind.
         self.watch: Callable[[Collection[str]], set[str]] = set

@@ -20,13 +20,13 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client
 
 from core.messages import Reply, Request
-from core.pool import Pool
 from server.front import headers
 from server.front.connection import Connection
 from server.front.exchange import Exchange
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
 from server.front.issuing import Issuing
+from server.front.turns import FairPool
 from server.front.wsgi import Bridge
 
 EVENT_LOOP, THREAD, DJANGO = "event loop", "thread", "Django"
@@ -119,7 +119,7 @@ class FrontThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT)
 
     async def open(self) -> None:
-        self._pool = Pool(threads=1, queue=8)
+        self._pool = FairPool(threads=1, computing=1, most=16, each=1)
         self.hot = Watched(self._answered.append)
         await self.hot.start()
         self.issuing = WatchedIssuing(self._answered.append)
