@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -106,7 +108,9 @@ def delegations_of_organization(
     agents = Agent.objects.filter(organization=organization_id)
     own = agents if agent_ids is None else agents.filter(pk__in=agent_ids)
     # By id, because these have an index: with a join, the database would read the delegations of all organizations.
-    ids = list(own.values_list("pk", flat=True))
+    # Only of agents that took part in one: with those that it has deleted, an organization can have any number.
+    took_part = [Exists(Delegation.objects.filter(**{side: OuterRef("pk")})) for side in sides]
+    ids = list(own.filter(reduce(or_, took_part)).values_list("pk", flat=True))
     found = Q()
     for side in sides:
         found |= Q(**{f"{side}__in": ids})

@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from consent.services import revoke_consent
@@ -12,7 +14,14 @@ from core.errors import NotFound
 from decisions.requests import VerifyRequest
 from tests.decisions.drivers import decide_on_django
 from tests.world import ANONYMOUS, Grant, as_user, hand_over, let_delegate, make_agent, make_grant, make_user
-from tokens.delegation_selectors import State, Use, delegation_for_user, delegations_of, read_states
+from tokens.delegation_selectors import (
+    State,
+    Use,
+    delegation_for_user,
+    delegations_of,
+    delegations_of_organization,
+    read_states,
+)
 from tokens.delegations import end_delegation
 from tokens.models import Delegation, TokenFamily
 
@@ -110,3 +119,15 @@ def test_any_number_of_them_is_read_by_two_statements(grant: Grant, tree: Any, d
     """Themselves and the counters. What is above them is read if it is not among them."""
     with django_assert_num_queries(2):
         read_states(delegations_of(grant.consent), clock.now())
+
+
+def test_an_organization_is_asked_only_about_agents_that_took_part(
+    grant: Grant, tree: tuple[Delegation, Delegation, str]
+) -> None:
+    """It can have had any number of agents, with those that it has deleted."""
+    upper, lower, _ = tree
+    idle = below(grant.agent, "Idle")
+    with CaptureQueriesContext(connection) as queries:
+        lists = [list(delegations_of_organization(idle.organization_id, is_given=side)) for side in (None, True, False)]
+    assert lists == [[lower, upper]] * 3
+    assert not [one for one in queries if idle.id in one["sql"]]
