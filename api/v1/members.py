@@ -40,7 +40,8 @@ class OneMember(DeveloperEndpoint):
         "Remove a member, or leave the organization",
         description="Admins remove admins, developers and auditors, and owners all members. With their own id, all "
         "members leave. No request of the member that starts after the response succeeds: their API keys for the "
-        "organization end, and so do their open invitations. The agents, policies and secrets that they made stay.",
+        "organization end, and so do their open invitations. The agents, policies and secrets that they made stay, and "
+        "webhooks go on sending events to the URLs that they gave.",
         status=204,
         errors=(LastOwner,),
         right=Right.READ,

@@ -23,6 +23,7 @@ from developers.role_words import ALLOWED, NAMES
 from developers.roles import Right, Role, covers, may
 from developers.selectors import api_keys_for_developer, member_of, members_of, organization_keys_made_by
 from events.departures import rotate_webhooks_seen_by, webhooks_seen_by
+from events.selectors import webhooks_of
 from web.portal.agents.forms import RotateForm
 from web.portal.members.forms import Choices, InviteForm, SearchForm, role_field, roles_of
 from web.requests import once
@@ -121,6 +122,7 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
         "invited": open_invitations_of(organization_id).filter(invited_by=member).count(),
         "secrets": secrets_made_by(member),
         "webhooks": webhooks_seen_by(member),
+        "receivers": webhooks_of(organization_id).filter(is_enabled=True),
         "organization_keys": organization_keys_made_by(member),
         "title": _("Remove %(name)s from %(organization)s?") % words,
         "confirm_label": _("Remove member"),

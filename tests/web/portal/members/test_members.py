@@ -6,6 +6,7 @@ from developers.acting import as_developer as acting
 from developers.api_keys import create_api_key
 from developers.models import Developer, Invitation
 from developers.roles import Role
+from events.services import rotate_secret
 from tests.events.webhooks import webhook_for
 from tests.web.markup import markup_of
 from tests.world import ANONYMOUS, make_agent, make_invitation, make_member, sign_in_recently
@@ -127,6 +128,15 @@ def test_a_removal_names_the_keys_of_the_organization_that_the_member_made(as_de
     assert as_developer.post(f"{path}/remove")["Location"] == as_developer.at(f"{path}/secrets")
     assert said in markup_of(as_developer.get(f"{path}/secrets"))
     assert said not in markup_of(as_developer.get(f"{PATH}/{developer.id}/remove"))
+
+
+def test_a_removal_names_the_hosts_to_which_events_go_on_being_sent(as_developer, developer):
+    """Also that of a webhook whose secret another member has seen since: the URL is still the one that they gave."""
+    admin = make_member(developer, "eve@example.com", Role.ADMIN)
+    webhook = webhook_for(admin, url="https://theirs.example/in")
+    actor = acting(ANONYMOUS, developer)
+    rotate_secret(actor=actor, organization_id=developer.organization_id, webhook_id=webhook.pk)
+    assert "theirs.example" in markup_of(as_developer.get(f"{PATH}/{admin.id}/remove"))
 
 
 def test_a_removed_member_is_told_that_they_are_no_member(as_developer, developer, member):
