@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +16,14 @@ from agents.links import check_links
 from agents.models import Agent
 from agents.redirect_changes import added_uris, drop_reclaimed_uris, remember_uris
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
-from agents.selectors import agents_for_organization, find_client_secret
+from agents.selectors import agents_for_organization, all_agents_of_organization, find_client_secret
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock
 from core.actor import Actor
-from core.errors import FieldError, Invalid, NotFound
+from core.errors import FieldError, Invalid, NotFound, Throttled
 from core.locks import revocation
 from core.names import check_name
 from core.rotation import add_secret, note_use
@@ -40,6 +41,8 @@ EDITABLE |= {"homepage_url", "privacy_url"}
 
 
 MAX_AGENTS = 1000
+# Deleted agents stay in the database, and pages about the whole organization read them.
+MAX_DELETED, DELETED_WITHIN = 1000, timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ def register_agent(
     """Create a confidential agent.
 
     Raises `InvalidScope` for an unknown scope, `Invalid` for a redirect URI that cannot be registered and for more than
-    `MAX_AGENTS` agents, and `ReauthenticationRequired` if the actor has not signed in recently.
+    `MAX_AGENTS` agents, `Throttled` if the organization has deleted `MAX_DELETED` within `DELETED_WITHIN`, and
+    `ReauthenticationRequired` if the actor has not signed in recently.
     """
     hold_developer(actor)
     require_recent_session(actor)
@@ -94,11 +98,16 @@ def register_agent(
 
 
 def _require_room(organization: Organization) -> None:
-    """Lock the organization, and raise `Invalid` if it cannot have another agent."""
+    """Lock the organization, and raise `Invalid` or `Throttled` if it cannot have another agent."""
     hold_organizations([organization.id])
     if agents_for_organization(organization.id).count() >= MAX_AGENTS:
         text = gettext_noop("An organization can have at most %(most)d agents. Delete one first.")
         raise Invalid.field("name", Filled(text, most=MAX_AGENTS))
+    now = clock.now()
+    deleted = all_agents_of_organization(organization.id).filter(deleted_at__gt=now - DELETED_WITHIN)
+    times = deleted.order_by("-deleted_at").values_list("deleted_at", flat=True)
+    if (nth := times[MAX_DELETED - 1 :].first()) is not None:
+        raise Throttled(int((nth + DELETED_WITHIN - now).total_seconds()) + 1)
 
 
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
