@@ -148,7 +148,7 @@ def _apart(ask: Ask, deciding: FairPool) -> Ask:
     return lambda questions: deciding.waiting_for(partial(ask, questions))
 
 
-async def _pieces(pool: Pool, response: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _pieces(pool: Pool | FairPool, response: Iterable[bytes]) -> AsyncIterator[bytes]:
     iterator = iter(response)
     while (piece := await pool.call(partial(next, iterator, None))) is not None:
         yield piece
