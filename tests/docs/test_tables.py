@@ -7,7 +7,7 @@ from api.v1.schemas.simulation import SimulateBody
 from core.validation import parse
 from docs.tables import stale_pages
 from oauth.urls import urlpatterns as oauth_endpoints
-from policies.rules import parse_rules
+from policies.rules import RULES, parse_rules
 from tests.live.server import ROOT
 
 
@@ -34,10 +34,11 @@ def test_the_oauth_endpoints_are_those_that_are_routed() -> None:
 def test_the_examples_of_policies_are_valid() -> None:
     page = (ROOT / "docs/policies.md").read_text()
     policy, simulation = (json.loads(example) for example in re.findall(r"-d '(.*?)'\n```", page, re.S))
-    conditions = [json.loads(rule) for rule in re.findall(r"```json\n(.*?)```", page, re.S)]
+    condition, of_each_type = (json.loads(example) for example in re.findall(r"```json\n(.*?)```", page, re.S))
     cedar = [{"type": "cedar", "config": {"policy": text}} for text in re.findall(r"```cedar\n(.*?)```", page, re.S)]
 
     assert parse_rules(policy["rules"])
     assert parse(SimulateBody, simulation)
     assert parse_rules(simulation["policy"]["rules"])
-    assert len(parse_rules([*conditions, *cedar])) == 2
+    assert len(parse_rules([condition, *cedar])) == 2
+    assert [rule.type for rule in parse_rules(of_each_type)] == sorted(RULES)
