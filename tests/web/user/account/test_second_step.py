@@ -74,7 +74,7 @@ def test_the_first_factor_ends_the_sessions_that_began_without_it(browser: Clien
     other, program = enter_password(ada.email), Client()
     credentials = {"email": ada.email, "password": PASSWORD}
     token = program.post("/api/v1/users/login", credentials, content_type="application/json").json()["sessionToken"]
-    own = {"path": f"/api/v1/users/{ada.id}/organizations", "headers": {"Authorization": f"Bearer {token}"}}
+    own: Any = {"path": f"/api/v1/users/{ada.id}/organizations", "headers": {"Authorization": f"Bearer {token}"}}
     assert is_in(other)
     assert program.get(**own).status_code == 200
     add(browser)
