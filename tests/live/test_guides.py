@@ -138,7 +138,12 @@ def follow_forward_auth(walk: Walk) -> None:
     """Follow the page with nginx, which serves the files itself. `oauth/test_forward_auth.py` tries all proxies."""
     page = walk.page("forward-auth.md")
     *_, credential = walk.run(page.block("resource-servers create"), page).split()
-    places = {"gate": walk.server.port, "service": 9004, "port": 9005, "credential": f"Basic {credential}"}
+    places: dict[str, int | str] = {
+        "gate": walk.server.port,
+        "service": 9004,
+        "port": 9005,
+        "credential": f"Basic {credential}",
+    }
     with proxied("nginx-with-files", walk.folder, **places):
         answers = walk.run(page.block("--include"), page)
     assert re.findall(r"HTTP/1.1 (\d+)", answers) == ["200", "401"]

@@ -118,6 +118,7 @@ class Page:
 
     def printed(self) -> str:
         """Return what the page says that its program prints."""
+        said: str
         (said,) = re.findall(r"[Ii]t prints:\n\n```\n(.*?)^```", self.path.read_text(), re.M | re.S)
         return said
 
