@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, QueryDict, UnreadablePostError
 
 from core.messages import NotDirect, Request
@@ -107,7 +107,7 @@ def read_form(request: HttpRequest) -> Parameters:
         raise OAuthError("invalid_request", f"The body must be {FORM}.")
     try:
         query, body = request.GET, request.POST
-    except (RequestDataTooBig, SuspiciousOperation, UnicodeError, UnreadablePostError) as error:
+    except (BadRequest, RequestDataTooBig, SuspiciousOperation, UnicodeError, UnreadablePostError) as error:
         raise OAuthError("invalid_request", "The body could not be read as a form.") from error
     return check_form(query, body)
 

@@ -57,6 +57,14 @@ def test_hostile_credentials_are_refused(world: Any, db: None, path: str, pair: 
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
+@cases("path", ENDPOINTS)
+@cases("charset", ["utf-16", "utf-7", "latin-1"])
+def test_another_charset_is_not_a_fault_of_the_server(world: Any, db: None, path: str, charset: str) -> None:
+    answer = Client().post(path, "grant_type=client_credentials&token=x", content_type=f"{FORM}; charset={charset}")
+    assert answer.status_code in (400, 401)
+    assert error_of(answer)
+
+
 def test_too_many_parameters_are_refused(world: Any, db: None) -> None:
     answer = Client().post("/oauth/token", "&".join(f"p{n}=1" for n in range(2000)), content_type=FORM)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
