@@ -67,6 +67,7 @@ def authenticate_by_assertion(*, actor: Actor, client_id: str, assertion: str) -
 
 def _check(agent: Agent, assertion: str, actor: Actor) -> dict[str, Any]:
     """Return the claims after checking signature, issuer and audience, but not times (RFC 7523 section 3)."""
+    own = (settings.JWT_ISSUER, f"{settings.JWT_ISSUER}/token")
     if is_jwt_too_deep(assertion):
         raise _malformed(f"The assertion is nested deeper than {MAX_DEPTH} levels.")
     try:
@@ -76,7 +77,7 @@ def _check(agent: Agent, assertion: str, actor: Actor) -> dict[str, Any]:
             assertion,
             key.key,
             algorithms=[header["alg"]],
-            audience=[settings.JWT_ISSUER, f"{settings.JWT_ISSUER}/token"],
+            audience=own,
             issuer=agent.client_id,
             subject=agent.client_id,
             options={
@@ -93,6 +94,9 @@ def _check(agent: Agent, assertion: str, actor: Actor) -> dict[str, Any]:
         raise _malformed("The assertion is not a valid JWT.") from error
     except jwt.PyJWTError as error:
         raise InvalidClient("The assertion's signature or claims are not valid.") from error
+    # Another server that is named, too, could use the assertion here (draft-ietf-oauth-rfc7523bis).
+    if isinstance(claims["aud"], list) and not set(claims["aud"]) <= set(own):
+        raise InvalidClient("The assertion's aud names another server, too. Sign one for each server.")
     return claims
 
 

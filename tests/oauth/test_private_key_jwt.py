@@ -110,6 +110,7 @@ def test_an_assertion_works_only_once(signer: Any, world: Any, ada: User) -> Non
     [
         {"aud": "https://other.example/oauth"},
         {"aud": "http://localhost:8000"},
+        {"aud": ["http://localhost:8000/oauth", "https://other.example/oauth"]},
         {"iss": "agc_other"},
         {"sub": "agc_other"},
         {"exp": 1},
