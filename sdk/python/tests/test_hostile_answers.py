@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
+import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
 from fake_gate import BASE_URL, problem
 from test_guard import QUESTION, Gate, denied
 
-from agentgate_oauth import AgentGateVerifier, RetryPolicy, UnavailableError, UnexpectedResponseError
+from agentgate_oauth import (
+    AgentGateVerifier,
+    AsyncAgentGateVerifier,
+    ConnectionFailedError,
+    RetryPolicy,
+    UnavailableError,
+    UnexpectedResponseError,
+)
 from agentgate_oauth._json import MAX_DEPTH, read_json
 from agentgate_oauth._retry import MAX_RETRY_AFTER, OUTCOME_UNKNOWN
 from agentgate_oauth.service import Guard, Refusal
@@ -100,6 +114,76 @@ def test_a_late_503_is_not_repeated_because_it_may_have_counted():
         verifier.verify("token", ["email:send"])
     assert raised.value.code == OUTCOME_UNKNOWN
     assert len(late.requests) == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+DRIPS = {
+    "head": (HEAD, b"X: y\r\n"),
+    "hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "body": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+BOMB = gzip.compress(b" " * 100_000_000 + b'{"allowed": true}')
+FLOODS = {
+    "plain": (HEAD + b"\r\n", b" " * 65_536, "more than"),
+    "compressed": (HEAD + b"Content-Encoding: gzip\r\n\r\n", BOMB, "compressed"),
+}
+
+
+@contextmanager
+def pouring(first: bytes, again: bytes, pause: float) -> Iterator[str]:
+    """Yield the URL of a server whose answer goes on until its client has left, or for 10 seconds."""
+
+    def pour(connection: socket.socket) -> None:
+        until = time.monotonic() + 10
+        with suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(first)
+            while time.monotonic() < until:
+                connection.sendall(again)
+                time.sleep(pause)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=pour, args=server.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def ask(url: str, is_async: bool) -> ConnectionFailedError:
+    """Return the error of a verify request. A step of it may take 0.2 seconds."""
+
+    async def asynchronous() -> None:
+        async with AsyncAgentGateVerifier(url, timeout=0.2) as verifier:
+            await verifier.verify("token", ["email:send"])
+
+    with pytest.raises(ConnectionFailedError) as raised:
+        if is_async:
+            asyncio.run(asynchronous())
+        else:
+            with AgentGateVerifier(url, timeout=0.2) as verifier:
+                verifier.verify("token", ["email:send"])
+    return raised.value
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "asynchronous"])
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_answer_that_drips_is_given_up_as_a_whole(drip: str, is_async: bool):
+    with pouring(*DRIPS[drip], pause=0.05) as url:
+        began = time.monotonic()
+        assert ask(url, is_async).cause == "timeout"
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "asynchronous"])
+@pytest.mark.parametrize("flood", FLOODS)
+def test_an_answer_of_any_size_is_not_kept(flood: str, is_async: bool):
+    first, again, words = FLOODS[flood]
+    with pouring(first, again, pause=0) as url:
+        error = ask(url, is_async)
+    assert error.cause == "response_refused" and words in str(error)
 
 
 def test_depth_is_bounded_by_a_number_and_not_by_the_stack():

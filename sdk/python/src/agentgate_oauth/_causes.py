@@ -42,6 +42,8 @@ def _known(error: BaseException) -> Cause | None:
         return Cause("connection_refused", "the connection was refused")
     if isinstance(error, httpx.TimeoutException):
         return Cause("timeout", "no response came in time")
+    if isinstance(error, httpx.DecodingError):
+        return Cause("response_refused", f"its response was refused: {error}")
     if isinstance(error, httpx.ProxyError):
         return Cause("proxy_failed", f"the proxy did not connect ({error})")
     return None

@@ -7,12 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import httpx
 
+from ._bounds import Body, bound_reads, ending_after, read_bounded, whole_seconds
 from ._causes import cause_of
 from ._effects import Acquire, Blocking, Effect, Flow, Mutex, NetworkFailure, Send, Sleep
 from ._retry import connection_error
@@ -62,6 +63,8 @@ class SyncDriver:
     def __init__(self, base_url: str, timeout: float, http_client: httpx.Client | None = None) -> None:
         self._base_url = base_url
         self._http = http_client or _connect(httpx.Client, timeout)
+        if http_client is None:
+            bound_reads(self._http)
 
     def new_mutex(self) -> Mutex:
         return threading.Lock()
@@ -99,8 +102,13 @@ class SyncDriver:
         return effect.function()
 
     def _send(self, effect: Send) -> httpx.Response | NetworkFailure:
+        request = _request(self._http, self._base_url, effect)
         try:
-            return self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
+            with (
+                ending_after(whole_seconds(request)),
+                closing(self._http.send(request, stream=True, follow_redirects=False)) as response,
+            ):
+                return read_bounded(response)
         except httpx.RequestError as error:
             return _failure(error, self._base_url)
 
@@ -137,10 +145,20 @@ class AsyncDriver:
         return await _run_in_thread(effect)
 
     async def _send(self, effect: Send) -> httpx.Response | NetworkFailure:
+        request = _request(self._http, self._base_url, effect)
         try:
-            return await self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
+            return await asyncio.wait_for(self._exchange(request), whole_seconds(request))
+        except asyncio.TimeoutError:
+            return _failure(httpx.ReadTimeout("the response did not end in time"), self._base_url)
         except httpx.RequestError as error:
             return _failure(error, self._base_url)
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        async with aclosing(await self._http.send(request, stream=True, follow_redirects=False)) as response:
+            body = Body(response)
+            async for chunk in response.aiter_bytes():
+                body.add(chunk)
+            return body.complete()
 
 
 async def _run_in_thread(effect: Blocking) -> Any:
@@ -158,7 +176,12 @@ async def _run_in_thread(effect: Blocking) -> Any:
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, base_url: str, effect: Send) -> httpx.Request:
-    headers = {"User-Agent": USER_AGENT, "Accept": "application/json", **effect.headers}
+    headers = {
+        "User-Agent": USER_AGENT,
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        **effect.headers,
+    }
     return http.build_request(
         effect.method,
         base_url + effect.path,

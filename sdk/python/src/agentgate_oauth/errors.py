@@ -20,7 +20,8 @@ class ConnectionFailedError(AgentGateError):
     """AgentGate did not respond at `url`. `maybe_received`: it may still have acted on the request.
 
     `kind` is the class of httpx's error. `cause` is certificate_not_trusted, certificate_not_valid,
-    tls_failed, host_not_found, connection_refused, timeout, proxy_failed or no_response.
+    tls_failed, host_not_found, connection_refused, timeout, proxy_failed, response_refused (too large, or
+    compressed) or no_response.
     """
 
     def __init__(self, kind: str, maybe_received: bool, url: str, cause: Cause = NO_RESPONSE) -> None:

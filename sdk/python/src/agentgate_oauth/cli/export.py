@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from .._api.audit import rfc3339
+from .._bounds import read_bounded
 from .._call import get
 from .._retry import api_error
 from ..admin import AgentGateAdmin
@@ -61,8 +62,7 @@ def _read(api: AgentGateAdmin, since: datetime | None, until: datetime | None) -
     call = get("/audit/export", lambda _: None, **period)
     with api._driver.stream(call.as_send(api._credential)) as response:
         if not response.is_success:
-            response.read()
-            raise api_error(response)
+            raise api_error(read_bounded(response))
         if not response.headers.get("Content-Type", "").startswith("application/jsonl"):
             raise UnexpectedResponseError("an export is JSON Lines")
         yield from response.iter_bytes()

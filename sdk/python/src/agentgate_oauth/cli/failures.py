@@ -27,6 +27,7 @@ _REMEDIES = {
     "connection_refused": "Check that the server is running, and the port of --url or AGENTGATE_URL.",
     "timeout": "Check that the server is running, and that no firewall is in between.",
     "proxy_failed": "Check the proxy.",
+    "response_refused": "Check --url, and what is between this machine and the server.",
     "no_response": "Check that the server is running, and that --url or AGENTGATE_URL is its address.",
 }
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
-import httpx
-
+from .._drivers import SyncDriver
+from .._effects import Flow, NetworkFailure, Send
+from .._json import read_json
+from .._retry import connection_error
+from ..errors import ConnectionFailedError
 from ..models import Scope
 from .config import ConfigError, Gateway, Line, Risk, ToolLine
 from .effects import higher
@@ -15,6 +19,7 @@ from .proposing import MAX_WORDS, asks_by_default, in_order
 
 AnyScope = str | Mapping[str, Any]
 TIMEOUT_SECONDS = 10
+METADATA_PATH = "/.well-known/oauth-authorization-server/oauth"
 MAX_SCOPES = 100
 GUESSED = "Its risk and data labels are guesses from its name"
 
@@ -90,17 +95,24 @@ def scope_id(scope: AnyScope) -> str:
 
 def require_gate(url: str) -> None:
     """Raise ConfigError unless AgentGate is at this URL, and gives it as its own (RFC 8414)."""
-    address = f"{url}/.well-known/oauth-authorization-server/oauth"
+    address = f"{url}{METADATA_PATH}"
     try:
-        answer = httpx.get(address, timeout=TIMEOUT_SECONDS, follow_redirects=False)
-        issuer = answer.json()["issuer"] if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        with closing(SyncDriver(url, TIMEOUT_SECONDS)) as driver:
+            issuer = driver.run(_ask_issuer())
+    except (ConnectionFailedError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"AgentGate does not answer at {url}: {error or type(error).__name__}") from None
     if not isinstance(issuer, str):
         raise ConfigError(f"{url} is not AgentGate: it does not answer {address}.")
     if issuer != f"{url}/oauth":
         own = issuer.removesuffix("/oauth")
         raise ConfigError(f"AgentGate at {url} calls itself {own}, and clients compare. Use --url {own}")
+
+
+def _ask_issuer() -> Flow[object]:
+    outcome = yield Send("GET", METADATA_PATH, headers={}, params={}, json=None, form=None)
+    if isinstance(outcome, NetworkFailure):
+        raise connection_error(outcome)
+    return read_json(outcome.content)["issuer"] if outcome.status_code == 200 else None
 
 
 def described(description: str, *, is_guessed: bool) -> str:

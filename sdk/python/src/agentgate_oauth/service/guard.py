@@ -48,6 +48,7 @@ class Guard:
     granted. An offline guard with this audience needs `organization_id`, the service's own.
     Challenges contain `resource_metadata`, the URL of the service's RFC 9728 document, so that clients find
     the authorization server.
+    `timeout` is in seconds, for each step of a request to AgentGate. A whole response may take twice as long.
     """
 
     def __init__(
