@@ -219,7 +219,7 @@ def test_the_user_learns_why_they_are_asked(developer: Api, ada: Any) -> None:
     assert (shown["askedScopes"], shown["ruleType"]) == (["email:send"], "data_flow")
     page = sign_in(User.objects.get(pk=ada.id)).get(f"/approvals/{asked}").content.decode()
     assert "This agent may use this permission only if you approve it." in page
-    assert "This task has read private data and content that others wrote" in page
+    assert "This task may have read private data and content that others wrote" in page
 
 
 @cases("context", [{}, {"recipient": ""}, {"target": []}, {"verb": "send"}])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from core.errors import Unavailable
 from decisions import conversation, turns
@@ -85,10 +84,8 @@ def test_a_failing_question_does_not_fail_the_others_of_its_batch(loop: EventLoo
     assert sum(map(len, written_rows())) == 7
 
 
-@pytest.mark.postgresql
+@pytest.mark.postgresql(only=True)  # SQLite has one writer at a time, so a batch starts once
 def test_a_batch_starts_again_only_so_often(decide: Decide, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time, so a batch starts once")
     limit(grant, 2)
     with monkeypatch.context() as patch:
         patch.setattr(conversation, "MAX_STARTS", 1)

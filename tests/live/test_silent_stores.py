@@ -99,8 +99,10 @@ class Doors:
         self.service = (service["id"], service["secret"])
 
     def sign_in(self, browser: httpx.Client) -> httpx.Response:
-        """Fill in the form, whose page needs no database."""
-        assert browser.get("/accounts/login/").status_code == 200
+        """Fill in the form. Return its page if that is refused: the address may have all its threads."""
+        page = browser.get("/accounts/login/")
+        if page.status_code != 200:
+            return page
         form = {"login": self.person.email, "password": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         return browser.post("/accounts/login/", data=form)
 

@@ -32,7 +32,6 @@ TOOLS: list[tuple[str, Json]] = [
     ("echo", {"message": "x" * 1_000_000}),
     ("echo", {}),
     ("get-annotated-message", {"messageType": "error", "includeImage": True}),
-    ("get-env", {}),
     ("get-resource-links", {"count": 3}),
     ("get-resource-reference", {"resourceType": "Text", "resourceId": 1}),
     ("get-structured-content", {"location": "New York"}),

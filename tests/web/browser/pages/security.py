@@ -31,6 +31,7 @@ def protect(tab: Any) -> None:
     for number, name in enumerate(("Phone", LONG[:60])):
         credential = {"rawId": str(number), "id": str(number), "response": {}, "type": "public-key"}
         add_passkey(actor=as_user(ada), user=ada, name=name, credential=credential)
+    tab.become(ada.email)  # since the first passkey ends all other sessions
     Authenticator.objects.create(user=ada, type="totp", data={"secret": encrypt("A" * 32)})
     codes = {"seed": encrypt("0" * 80), "used_mask": 0b11_1111_1100}
     Authenticator.objects.filter(type="recovery_codes").update(data=codes)
