@@ -40,6 +40,8 @@ def assign(items: Sequence[pytest.Item], store: str) -> None:
             is_left = not _runs_on(store, item)
         if is_left:
             item.add_marker(pytest.mark.elsewhere)
+        if store == "sqlite" and _is_on_postgresql_only(item):
+            item.add_marker(pytest.mark.skip(reason="about PostgreSQL"))
 
 
 def _is_on_sqlite_only_in_soak(item: pytest.Item) -> bool:
@@ -54,10 +56,14 @@ def _test_of(item: pytest.Item) -> str:
 def _runs_on(store: str, item: pytest.Item) -> bool:
     if _has(item, "on_sqlite", "browser"):
         return store == "sqlite"
-    marker = item.get_closest_marker("postgresql")
-    if marker is None and not _has(item, "alone"):
+    if not _has(item, "postgresql", "alone"):
         return (store == "postgresql") == _commits(item)
-    return store == "postgresql" or marker is None or not marker.kwargs.get("only")
+    return store == "postgresql" or not _is_on_postgresql_only(item)
+
+
+def _is_on_postgresql_only(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("postgresql")
+    return marker is not None and bool(marker.kwargs.get("only"))
 
 
 def _commits(item: pytest.Item) -> bool:
