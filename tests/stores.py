@@ -32,6 +32,8 @@ def assign(items: Sequence[pytest.Item], store: str) -> None:
     """Mark the cases that run on the other database. `store` is that of the tests that do not choose theirs."""
     on_postgresql = {_test_of(item) for item in items if parameters(item).get(CHOSEN) == "postgresql"}
     for item in items:
+        if store == "sqlite" and _is_on_postgresql_only(item):
+            item.add_marker(pytest.mark.skip(reason="about PostgreSQL"))
         if _has(item, "elsewhere"):
             continue
         if CHOSEN in parameters(item):
@@ -40,8 +42,6 @@ def assign(items: Sequence[pytest.Item], store: str) -> None:
             is_left = not _runs_on(store, item)
         if is_left:
             item.add_marker(pytest.mark.elsewhere)
-        if store == "sqlite" and _is_on_postgresql_only(item):
-            item.add_marker(pytest.mark.skip(reason="about PostgreSQL"))
 
 
 def _is_on_sqlite_only_in_soak(item: pytest.Item) -> bool:
@@ -62,8 +62,7 @@ def _runs_on(store: str, item: pytest.Item) -> bool:
 
 
 def _is_on_postgresql_only(item: pytest.Item) -> bool:
-    marker = item.get_closest_marker("postgresql")
-    return marker is not None and bool(marker.kwargs.get("only"))
+    return any(marker.kwargs.get("only") for marker in item.iter_markers("postgresql"))
 
 
 def _commits(item: pytest.Item) -> bool:

@@ -60,8 +60,7 @@ def activity(agent: str) -> list[Line]:
         _entry(agent, Event.TOKEN_VERIFY, Outcome.ALLOWED, "email:read"),
     )
     return [
-        Line(now - timedelta(minutes=past), in_words(entry))
-        for past, entry in zip((2, 12, 14), entries, strict=True)
+        Line(now - timedelta(minutes=past), in_words(entry)) for past, entry in zip((2, 12, 14), entries, strict=True)
     ]
 
 
